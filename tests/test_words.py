@@ -1,0 +1,215 @@
+"""What is promised of words: the default rules of Unicode, with dictionaries where these ask for them."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from sys import maxunicode
+from unicodedata import category
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from icu4py.breakers import WordBreaker
+from twisted.trial.unittest import SynchronousTestCase
+from unicode_segmentation_rs import split_word_bounds
+
+from wordecho.words import _DICTIONARY_CHARACTER, pieces, words
+
+thoroughly = settings(deadline=None, derandomize=True, max_examples=400)
+
+# The characters that each word boundary rule is about, of scripts that need no dictionary.
+_DEFAULT = (
+    "aB1 .,:;'\"_-\t\n\r\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"
+    "\N{MIDDLE DOT}\N{RIGHT SINGLE QUOTATION MARK}\N{ONE DOT LEADER}\N{HEBREW PUNCTUATION GERESH}\N{UNDERTIE}"
+    "\N{GREEK QUESTION MARK}\N{ARABIC THOUSANDS SEPARATOR}\N{SMALL COMMA}\N{MODIFIER LETTER COLON}"
+    "éßΣςЖя\N{MATHEMATICAL FRAKTUR SMALL X}אבابजनतेతె٣३½Ⅷ²Ⓐ"
+    "\N{COMBINING ACUTE ACCENT}\N{COMBINING DIAERESIS}\N{COMBINING ENCLOSING KEYCAP}\N{DEVANAGARI SIGN VIRAMA}"
+    "\N{DEVANAGARI SIGN VISARGA}\N{VARIATION SELECTOR-16}"
+    "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH SPACE}\N{SOFT HYPHEN}\N{WORD JOINER}"
+    "👍❤©👩🏽🇫🇷"
+)
+_DICTIONARY = "กาำท่ลาວຂ្មមြန်漢字你好のすカー゛ﾊ々"
+_NEIGHBOURS = "ๆฯ๑១၁ﾟ。、「한국어"
+
+default_texts = st.text(st.sampled_from(_DEFAULT), max_size=12)
+mixed_texts = st.text(st.sampled_from(_DICTIONARY) | st.sampled_from(_DEFAULT + _NEIGHBOURS), max_size=12)
+
+# Alphabetic, though neither letters nor numbers nor marks: Latin letters in circles and squares.
+_ALPHABETIC_SYMBOLS = {
+    chr(code)
+    for first, last in ((0x24B6, 0x24E9), (0x1F130, 0x1F149), (0x1F150, 0x1F169), (0x1F170, 0x1F189))
+    for code in range(first, last + 1)
+}
+
+_ASSIGNED = [
+    character for character in map(chr, range(maxunicode + 1)) if category(character) not in ("Cn", "Co", "Cs")
+]
+
+
+def is_letter_or_digit(character: str) -> bool:
+    return category(character)[0] in "LN" or character in _ALPHABETIC_SYMBOLS
+
+
+def icu(text: str) -> list[str]:
+    return list(WordBreaker(text, "und"))
+
+
+class DefaultRuleTests(SynchronousTestCase):
+    """Text of the scripts that need no dictionary."""
+
+    def test_the_tests_of_unicode_pass(self) -> None:
+        # Since Unicode 17.0 a character that is no emoji is no Extended_Pictographic either (decision 182-C20), so
+        # WB3c does not join U+2701, UPPER BLADE SCISSORS, to a ZERO WIDTH JOINER before it any more.
+        changed = ["\u2701\u200d\u2701", "a\u200d\u2701"]
+        file = Path(__file__).with_name("data") / "WordBreakTest-15.0.0.txt"
+        rules = [line.partition("#")[0] for line in file.read_text("utf-8").splitlines()]
+        cases = [rule.split("÷")[1:-1] for rule in rules if rule]
+        self.assertEqual(len(cases), 1823)
+        failing = []
+        for case in cases:
+            codes = [piece.split("\N{MULTIPLICATION SIGN}") for piece in case]
+            expected = ["".join(chr(int(code, 16)) for code in piece) for piece in codes]
+            if pieces("".join(expected)) != expected:
+                failing.append("".join(expected))
+        self.assertEqual(failing, changed)
+
+    @thoroughly
+    @given(default_texts)
+    def test_icu_finds_the_same_pieces_and_words(self, text: str) -> None:
+        self.assertEqual(pieces(text), icu(text))
+        self.assertEqual(words(text), [piece for piece in icu(text) if any(map(is_letter_or_digit, piece))])
+
+    def test_icu_cuts_the_same_around_every_character(self) -> None:
+        characters = [
+            character
+            for character in _ASSIGNED
+            if not _DICTIONARY_CHARACTER.match(character)
+            and not "\uac00" <= character <= "\ud7a3"  # ICU parts Hangul from its neighbours, the default rules do not
+            and character not in "\n\r\x85\u2028\u2029"
+        ]
+        contexts = ("{0}{0}", "a{0}a", "1{0}1", ".{0}", "_{0}")
+        lines = [context.format(character) for context in contexts for character in characters]
+        text = "\n".join(lines)
+        if pieces(text) != icu(text):
+            self.fail(f"cut differently: {[ascii(line) for line in lines if pieces(line) != icu(line)]}")
+
+    def test_the_splitter_has_one_known_flaw(self) -> None:
+        # It misses the boundary before punctuation that a joiner ties to an emoji. Once it is mended, this fails, and
+        # docs/words.rst and the texts of the property below need no longer leave it out.
+        self.assertEqual(words("so.\N{ZERO WIDTH JOINER}❤"), ["so.\N{ZERO WIDTH JOINER}❤"])
+
+    def test_an_apostrophe_between_letters_parts_nothing(self) -> None:
+        self.assertEqual(words("'can't' don\N{RIGHT SINGLE QUOTATION MARK}t"), ["can't", "don\u2019t"])
+
+    def test_a_point_or_comma_between_digits_parts_nothing(self) -> None:
+        self.assertEqual(words("3.14, 1,000.50."), ["3.14", "1,000.50"])
+
+    def test_a_point_between_letters_parts_nothing(self) -> None:
+        self.assertEqual(words("e.g."), ["e.g"])
+
+    def test_an_underscore_parts_nothing(self) -> None:
+        self.assertEqual(words("foo_bar"), ["foo_bar"])
+
+    def test_a_hyphen_parts_words(self) -> None:
+        self.assertEqual(words("hello-world"), ["hello", "world"])
+
+    def test_the_signs_of_devanagari_stay_in_their_word(self) -> None:
+        self.assertEqual(words("नमस्ते दुनिया"), ["नमस्ते", "दुनिया"])
+
+    def test_hangul_and_latin_letters_side_by_side_are_one_word(self) -> None:
+        self.assertEqual(words("한국어abc 한국어"), ["한국어abc", "한국어"])
+
+    def test_repeats_are_included(self) -> None:
+        self.assertEqual(words("a b a"), ["a", "b", "a"])
+
+
+class DictionaryTests(SynchronousTestCase):
+    """Text of the scripts that put no spaces between words, alone and among other text."""
+
+    def test_thai(self) -> None:
+        self.assertEqual(words("สวัสดีชาวโลก"), ["สวัสดี", "ชาว", "โลก"])
+
+    def test_lao(self) -> None:
+        self.assertEqual(words("ສະບາຍດີຊາວໂລກ"), ["ສະບາຍດີ", "ຊາວໂລກ"])
+
+    def test_khmer(self) -> None:
+        self.assertEqual(words("សួស្តីពិភពលោក"), ["សួស្តី", "ពិភពលោក"])
+
+    def test_burmese(self) -> None:
+        self.assertEqual(words("မင်္ဂလာပါကမ္ဘာလောက"), ["မင်္ဂလာ", "ပါ", "ကမ္ဘာ", "လောက"])
+
+    def test_chinese(self) -> None:
+        self.assertEqual(words("你好，世界。"), ["你好", "世界"])  # noqa: RUF001
+        self.assertEqual(words("你好世界"), ["你好", "世界"])
+
+    def test_japanese(self) -> None:
+        self.assertEqual(words("日本語を話します"), ["日本語", "を", "話", "し", "ます"])
+        self.assertEqual(words("おねーさん"), ["お", "ねー", "さん"])
+
+    def test_digits_of_other_scripts_are_words_of_their_own(self) -> None:
+        self.assertEqual(words("ราคา100บาท"), ["ราคา", "100", "บาท"])
+
+    def test_letters_of_other_scripts_are_words_of_their_own(self) -> None:
+        self.assertEqual(words("iPhoneรุ่นใหม่"), ["iPhone", "รุ่น", "ใหม่"])
+
+    def test_hangul_is_cut_as_ever_next_to_dictionary_text(self) -> None:
+        self.assertEqual(words("한국어abc ไทย"), ["한국어abc", "ไทย"])
+        self.assertEqual(words("한국어abc漢字"), ["한국어abc", "漢字"])
+
+    @thoroughly
+    @given(mixed_texts)
+    def test_each_run_is_cut_as_if_it_stood_alone_and_the_rest_by_the_default_rules(self, text: str) -> None:
+        expected: list[str] = []
+        for is_run, group in groupby(split_word_bounds(text), lambda piece: bool(_DICTIONARY_CHARACTER.match(piece))):
+            run = list(group)
+            expected += icu("".join(run)) if is_run else run
+        self.assertEqual(pieces(text), expected)
+
+    def test_what_a_run_starts_with_changes_nothing_in_the_next(self) -> None:
+        self.assertEqual(words("゛ー"), ["゛ー"])
+        self.assertEqual(words("ーの"), ["ー", "の"])
+        self.assertEqual(words("゛ー, ーの"), ["゛ー", "ー", "の"])
+
+    def test_line_endings_are_pieces_next_to_dictionary_text_too(self) -> None:
+        self.assertEqual(pieces("ไทย\n\r\nไทย\n"), ["ไทย", "\n", "\r\n", "ไทย", "\n"])
+
+    @thoroughly
+    @given(mixed_texts, mixed_texts)
+    def test_the_words_of_a_line_do_not_depend_on_the_other_lines(self, one: str, other: str) -> None:
+        self.assertEqual(words(f"{one}\n{other}"), words(one) + words(other))
+
+    @thoroughly
+    @given(mixed_texts | st.text())
+    def test_the_pieces_joined_are_the_text(self, text: str) -> None:
+        self.assertEqual("".join(pieces(text)), text)
+        self.assertNotIn("", pieces(text))
+
+
+class LetterOrDigitTests(SynchronousTestCase):
+    """Which pieces are words."""
+
+    def test_a_character_alone_is_a_word_if_it_is_a_letter_or_a_digit(self) -> None:
+        letters_and_digits = list(filter(is_letter_or_digit, _ASSIGNED))
+        if words("\n".join(_ASSIGNED)) != letters_and_digits:
+            self.fail(f"not so: {[ascii(c) for c in _ASSIGNED if bool(words(c)) != is_letter_or_digit(c)]}")
+
+    def test_a_mark_makes_nothing_a_word(self) -> None:
+        marks = [character for character in _ASSIGNED if category(character)[0] == "M"]
+        self.assertEqual(words("\n".join(f"-{mark}{mark}" for mark in marks)), [])
+
+    def test_an_emoji_is_no_word(self) -> None:
+        self.assertEqual(words("👍 👩🏽\N{ZERO WIDTH JOINER}❤ 🇫🇷"), [])
+
+    def test_a_digit_in_a_keycap_is_a_word(self) -> None:
+        self.assertEqual(words("1️⃣"), ["1️⃣"])
+
+    def test_a_letter_is_one_under_a_python_that_is_older_than_it_too(self) -> None:
+        kirat_rai, tje = "\U00016d43\U00016d44", "\u1c8a"  # of Unicode 16.0
+        self.assertEqual(words(f"{kirat_rai} {tje}, กา {kirat_rai}"), [kirat_rai, tje, "กา", kirat_rai])
+
+    def test_a_mark_is_none_under_a_python_that_is_older_than_it_too(self) -> None:
+        self.assertEqual(words("\u0cf3"), [])  # of Unicode 15.0
+        self.assertEqual(words("\U000113b8"), [])  # of Unicode 16.0
+
+    def test_an_empty_text_has_none(self) -> None:
+        self.assertEqual(words(""), [])

@@ -1,0 +1,86 @@
+"""
+What a word is.
+
+The rule is that of Unicode Standard Annex #29, "Unicode Text Segmentation", section 4 (default word boundaries), with
+a dictionary for the scripts that put no spaces between words, as that section asks for:
+
+1. The default rules cut the text into pieces.
+2. A run of neighbouring pieces that start with a character of a dictionary script is cut by ICU's dictionaries
+   instead. The dictionaries see nothing but the run, so they cannot change how the text around it is cut.
+3. A piece is a word if it has a letter (the property Alphabetic, marks excepted) or a digit (General Category N) in
+   it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from icu4py.breakers import WordBreaker
+from unicode_segmentation_rs import split_word_bounds, unicode_words
+
+# UAX #29 leaves two kinds of text to a dictionary: Line_Break=Complex_Context (the scripts of South-East Asia), and
+# Han with the two kana. Digits and punctuation of these scripts are not in here: the default rules know them.
+_DICTIONARY_CHARACTERS = (
+    "\u0e01-\u0e3a\u0e40-\u0e4e"  # Thai
+    "\u0e81-\u0ece\u0edc-\u0edf"  # Lao
+    "\u1000-\u103f\u1050-\u108f\u109a-\u109f\ua9e0-\ua9ef\ua9fa-\ua9fe\uaa60-\uaa7f"  # Myanmar
+    "\u1780-\u17d3\u17d7\u17dc\u17dd"  # Khmer
+    "\u1950-\u1974\u1980-\u19c9\u19da\u19de\u19df"  # Tai Le, New Tai Lue
+    "\u1a20-\u1a7c\u1aa0-\u1aad\uaa80-\uaadf"  # Tai Tham, Tai Viet
+    "\U00011700-\U0001172b\U0001173a-\U00011746"  # Ahom
+    "\u2e80-\u2fd5\u3005\u3007\u3021-\u3029\u3038-\u303b"  # Han: radicals, marks and numerals
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00016fe2-\U00016ff6\U00020000-\U0003fffd"  # Han: ideographs
+    "\u3031-\u3035\u3041-\u3096\u309b-\u309f\u30a0-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # Hiragana, Katakana
+    "\u32d0-\u32fe\u3300-\u3357\uff66-\uff9d\U0001aff0-\U0001affe\U0001b000-\U0001b167\U0001f200"  # kana
+)
+_DICTIONARY_CHARACTER = re.compile(f"[{_DICTIONARY_CHARACTERS}]")
+
+# Stands between pieces that are joined into one string. No text has it: UTF-8 cannot express a lone surrogate.
+_SEPARATOR = "\ud800"
+_RUN = re.compile(
+    f"(?<![^{_SEPARATOR}])[{_DICTIONARY_CHARACTERS}][^{_SEPARATOR}]*"
+    f"(?:{_SEPARATOR}[{_DICTIONARY_CHARACTERS}][^{_SEPARATOR}]*)*"
+)
+
+
+def words(text: str) -> list[str]:
+    """
+    Return the words of ``text``, repeats included, in order of appearance.
+
+    >>> words("Can't stop: 3.14, 3.14!")
+    ["Can't", 'stop', '3.14', '3.14']
+    """
+    if text.isascii():
+        return unicode_words(text)
+    if _DICTIONARY_CHARACTER.search(text):
+        return list(filter(_is_word, pieces(text)))
+    # unicode_words() counts some marks as letters; a piece that starts with anything but a mark is right as it is.
+    return [piece for piece in unicode_words(text) if piece[0].isalnum() or _is_word(piece)]
+
+
+def pieces(text: str) -> list[str]:
+    """Cut ``text`` at its word boundaries; the pieces, joined, are ``text`` again."""
+    found = split_word_bounds(text)
+    if not _DICTIONARY_CHARACTER.search(text):
+        return found
+    return _RUN.sub(_cut_run, _SEPARATOR.join(found)).split(_SEPARATOR)
+
+
+def _cut_run(run: re.Match[str]) -> str:
+    # Each run has a breaker of its own, and a line feed, which is always a boundary, before it: what a breaker has cut
+    # before, and the very start of its text, have been seen to change how ICU's dictionaries cut what follows.
+    breaker = WordBreaker("\n" + run[0].replace(_SEPARATOR, ""), "und")
+    return _SEPARATOR.join(list(breaker)[1:])
+
+
+def _is_word(piece: str) -> bool:
+    if any(map(str.isalnum, piece)):
+        return True
+    # What is left are marks, symbols and letters that are newer than this Python's own Unicode tables. The splitter's
+    # tables are the same under every Python, so it has the last word on what a letter is; it needs the marks out of
+    # its sight, because it takes some of them for letters.
+    return bool(unicode_words("".join(character for character in piece if not _is_mark(character))))
+
+
+def _is_mark(character: str) -> bool:
+    return len(split_word_bounds("!" + character)) == 1  # a boundary never parts a mark from what it stands on
