@@ -1,0 +1,114 @@
+"""
+The wire contract: a message's bytes in, its reply's bytes out, and back again for a client. No input or output here.
+
+``docs/protocol.rst`` specifies what this module does.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from wordecho.analysis import Analysis, Count, analyze
+
+DEFAULT_PORT = 65432
+DEFAULT_MAX_LENGTH = 65536
+
+TOO_LONG = "too-long"
+NOT_UTF_8 = "not-utf-8"
+IDLE_TIMEOUT = "idle-timeout"
+TOO_MANY_CONNECTIONS = "too-many-connections"
+
+
+class Reply(Analysis, frozen=True, omit_defaults=True):
+    """
+    The reply to a message: its analysis.
+
+    :ivar terminated: whether the message had a line ending
+    """
+
+    terminated: bool = True
+
+
+class Refusal(Struct, frozen=True, omit_defaults=True):
+    """
+    The reply that says why there is no analysis.
+
+    :ivar error: the code, for programs
+    :ivar detail: a sentence that says what to do, for people
+    :ivar limit: the bound that was passed: bytes, seconds or connections, by ``error``
+    :ivar offset: where the first bad byte stands in the message, counted from 0
+    :ivar terminated: whether the message had a line ending
+    """
+
+    error: str
+    detail: str
+    limit: int | float | None = None
+    offset: Count | None = None
+    terminated: bool = True
+
+
+def too_long(max_length: int, *, terminated: bool = True) -> Refusal:
+    detail = f"A message may have {max_length} bytes; send this one in shorter lines."
+    return Refusal(TOO_LONG, detail, limit=max_length, terminated=terminated)
+
+
+def not_utf_8(offset: int, *, terminated: bool = True) -> Refusal:
+    detail = f"The byte at offset {offset} is not UTF-8; send the message encoded in UTF-8."
+    return Refusal(NOT_UTF_8, detail, offset=offset, terminated=terminated)
+
+
+def idle_timeout(seconds: float) -> Refusal:
+    return Refusal(IDLE_TIMEOUT, f"Nothing came for {seconds} seconds; connect again to go on.", limit=seconds)
+
+
+def too_many_connections(max_connections: int) -> Refusal:
+    detail = f"The server has {max_connections} connections, as many as it takes; try again later."
+    return Refusal(TOO_MANY_CONNECTIONS, detail, limit=max_connections)
+
+
+def answer(
+    message: bytes, *, max_length: int = DEFAULT_MAX_LENGTH, ignore_case: bool = False, terminated: bool = True
+) -> bytes:
+    """
+    Return the reply to ``message``, both without a line ending.
+
+    :param max_length: how many bytes a message may have
+    :param ignore_case: whether words that differ in nothing but case are one unique word
+    :param terminated: whether the message had a line ending
+    """
+    if len(message) > max_length:
+        return encode(too_long(max_length, terminated=terminated))
+    try:
+        text = message.decode()
+    except UnicodeDecodeError as error:
+        return encode(not_utf_8(error.start, terminated=terminated))
+    analysis = analyze(text, ignore_case=ignore_case)
+    if not terminated:
+        return encode(Reply(**msgspec.structs.asdict(analysis), terminated=False))
+    return encode(analysis)
+
+
+encode = msgspec.json.Encoder().encode
+"""Encode an :class:`Analysis`, a :class:`Reply` or a :class:`Refusal`; a :class:`Reply` that is terminated and an
+:class:`Analysis` look the same on the wire."""
+
+_decode_reply = msgspec.json.Decoder(Reply).decode
+_decode_refusal = msgspec.json.Decoder(Refusal).decode
+
+
+def decode(line: bytes) -> Reply | Refusal:
+    """
+    Return what a server's line, without its ending, says.
+
+    Members that are not known are ignored, as the contract asks of a receiver.
+
+    :raises ValueError: if the line is no reply.
+    """
+    try:
+        try:
+            return _decode_reply(line)
+        except msgspec.ValidationError:
+            return _decode_refusal(line)
+    except RecursionError:
+        raise ValueError("nested too deep to be a reply") from None
