@@ -1,0 +1,54 @@
+"""What the two commands' options have in common: converters that name the option and the value that they refuse."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import NoReturn
+
+from twisted.python import usage
+
+# Above this the reactor's own arithmetic with milliseconds ends.
+MAX_SECONDS = 604_800
+
+
+class Options(usage.Options):
+    """Options whose ``--version`` is that of this project."""
+
+    def opt_version(self) -> NoReturn:
+        """Display the version and exit."""
+        print("wordecho", version("wordecho"))
+        sys.exit(0)
+
+
+def whole_number(option: str, least: int, most: int) -> Callable[[str], int]:
+    """Make the converter of ``option`` to an :class:`int` from ``least`` to ``most``."""
+
+    def convert(value: str) -> int:
+        if not re.fullmatch("[0-9]{1,20}", value) or not least <= int(value) <= most:
+            raise usage.UsageError(f"--{option} takes a whole number from {least} to {most}, not {value!r}.")
+        return int(value)
+
+    return convert
+
+
+def seconds(option: str, *, zero: bool = True) -> Callable[[str], float]:
+    """
+    Make the converter of ``option`` to a number of seconds.
+
+    A whole number stays an :class:`int`, so that it reads well wherever it is shown.
+
+    :param zero: whether 0 is allowed
+    """
+    span = f"from 0 to {MAX_SECONDS}" if zero else f"above 0 and up to {MAX_SECONDS}"
+
+    def convert(value: str) -> float:
+        number = float(value) if re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", value) else math.nan
+        if not 0 <= number <= MAX_SECONDS or not (number or zero):
+            raise usage.UsageError(f"--{option} takes a number of seconds {span}, not {value!r}.")
+        return int(number) if number.is_integer() else number
+
+    return convert
