@@ -1,0 +1,282 @@
+"""The command ``python -m wordecho.client``: messages from its arguments or standard input, the replies printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Thread
+from typing import IO, Any, NoReturn
+
+from twisted.internet.abstract import isIPv6Address
+from twisted.internet.defer import Deferred, DeferredList, race
+from twisted.internet.endpoints import HostnameEndpoint, clientFromString
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.task import react
+from twisted.internet.threads import blockingCallFromThread
+from twisted.python import usage
+
+from wordecho import options
+from wordecho.client import DEFAULT_TIMEOUT, Answer, ClientError, NotWordEchoError, WordEchoClientProtocol, connect
+from wordecho.lines import LinearLineReceiver
+from wordecho.wire import DEFAULT_PORT, Refusal
+
+# Exit statuses
+ALL_ANSWERED = 0
+SOME_REFUSED = 1
+WRONG_USAGE = 2
+SERVER_GONE = 3
+NOT_WORDECHO = 4
+INPUT_OR_OUTPUT_FAILED = 74  # EX_IOERR of sysexits.h
+INTERRUPTED = 130  # as a shell reports a command that SIGINT ended
+BROKEN_PIPE = 141  # likewise SIGPIPE
+
+
+class Options(options.Options):
+    """The command line of ``python -m wordecho.client``."""
+
+    synopsis = "Usage: python -m wordecho.client [options] HOST [MESSAGE ...]"
+    longdesc = (
+        "Sends the message to the wordecho server on HOST and prints its word counts and its unique words. HOST is a "
+        "name, an address or a Twisted client endpoint such as unix:/run/wordecho.sock. The words of MESSAGE are "
+        "joined by one space; without a MESSAGE, or where it is -, each line of standard input is a message. "
+        "Exit status: 0 all answered, 1 at least one message got an error reply, 2 wrong usage, 3 the server cannot "
+        "be reached, fell silent or went away, 4 what answered is not a wordecho server, 74 standard input or output "
+        "failed."
+    )
+    optParameters = [  # noqa: RUF012 (Twisted's own way to declare them)
+        ["port", "p", None, f"TCP port [default: {DEFAULT_PORT}]", options.whole_number("port", 1, 65535)],
+        [
+            "timeout",
+            "t",
+            DEFAULT_TIMEOUT,
+            "seconds for connecting, and for each silence while replies are due",
+            options.seconds("timeout", zero=False),
+        ],
+    ]
+    optFlags = [  # noqa: RUF012
+        ["json", None, "print each reply line as it came, and nothing else"],
+    ]
+
+    host: str
+    message: bytes | None
+
+    def parseArgs(self, host: str = "", *words: str) -> None:
+        if not host:
+            raise usage.UsageError("HOST is missing; name the machine that the server runs on, such as 127.0.0.1.")
+        self.host = host
+        # An argument that is not UTF-8 goes out as the bytes that it came as; the server says what is wrong with it.
+        self.message = None if words in ((), ("-",)) else os.fsencode(" ".join(words))
+
+    def endpoint(self, reactor: Any) -> Any:
+        """
+        Return where the server is.
+
+        :raises usage.UsageError: if HOST is a description that does not parse.
+        """
+        if ":" not in self.host or isIPv6Address(self.host):
+            return HostnameEndpoint(reactor, self.host, self["port"] or DEFAULT_PORT, timeout=self["timeout"])
+        if self["port"] is not None:
+            raise usage.UsageError(f"--port goes with a name or an address; {self.host!r} has a port of its own.")
+        try:
+            return clientFromString(reactor, self.host)
+        except Exception as error:  # whatever a description's own parser raises
+            raise usage.UsageError(
+                f"HOST is a name, an address or a client endpoint such as unix:/run/wordecho.sock, not {self.host!r} "
+                f"({error}); a port goes into --port."
+            ) from error
+
+
+class MessageReader(LinearLineReceiver):
+    """Cuts input into messages, a line each, and sends them."""
+
+    MAX_LENGTH = sys.maxsize
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        super().__init__()
+        self._send = send
+
+    def lineReceived(self, line: bytes) -> None:
+        self._send(line.removesuffix(b"\r"))
+
+    def end(self) -> None:
+        """Take what has come of a last line that has no ending for a message too."""
+        message = self.clearLineBuffer()
+        if message:
+            self._send(message)
+
+
+class Conversation:
+    """Sends messages and prints what comes for them."""
+
+    def __init__(self, client: WordEchoClientProtocol, output: IO[bytes], *, as_json: bool) -> None:
+        self.exit_status = ALL_ANSWERED
+        self._client = client
+        self._output = output
+        self._as_json = as_json
+        self._reader = MessageReader(self._send)
+        self._sent = 0
+        self._unanswered: list[Deferred[None]] = []
+
+    def take(self, data: bytes) -> Deferred[Any]:
+        """Send the messages that ``data`` completes; fires when they are answered."""
+        self._reader.dataReceived(data)
+        return self._last_answers()
+
+    def end(self) -> Deferred[Any]:
+        """Send what is left; fires when it is answered."""
+        self._reader.end()
+        return self._last_answers()
+
+    def _last_answers(self) -> Deferred[Any]:
+        unanswered, self._unanswered = self._unanswered, []
+        return DeferredList(unanswered)
+
+    def _send(self, message: bytes) -> None:
+        self._sent += 1
+        answer = self._client.ask(message)
+        # Why an answer fails, the connection's end says once for all of them.
+        self._unanswered.append(answer.addCallbacks(self._show, lambda _: None, callbackArgs=(self._sent,)))
+
+    def _show(self, answer: Answer, number: int) -> None:
+        reply = answer.reply
+        if isinstance(reply, Refusal):
+            self.exit_status = self.exit_status or SOME_REFUSED
+        if self._as_json:
+            self._print(answer.line)
+        elif isinstance(reply, Refusal):
+            complain(f"message {number} was refused ({reply.error}): {reply.detail}")
+        else:
+            counts = f"{count(reply.word_count, 'word')}, {len(reply.unique_words)} unique, "
+            counts += f"{count(reply.length, 'character')}, {count(reply.bytes, 'byte')}"
+            self._print(counts.encode())
+            self._print(printable(" ".join(reply.unique_words)).encode())
+
+    @property
+    def has_lost_output(self) -> bool:
+        return self.exit_status in (BROKEN_PIPE, INPUT_OR_OUTPUT_FAILED)
+
+    def _print(self, line: bytes) -> None:
+        if self.has_lost_output:
+            return
+        try:
+            self._output.write(line + b"\n")
+            self._output.flush()
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                self.exit_status = BROKEN_PIPE
+            else:
+                self.exit_status = INPUT_OR_OUTPUT_FAILED
+                complain(f"cannot write to standard output: {error.strerror}.")
+            # What Python still holds for it must not fail again when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._output.fileno())
+            self._client.close()
+
+
+def main() -> NoReturn:
+    """Run the command; never returns."""
+    config = Options()
+    try:
+        config.parseOptions()
+    except usage.UsageError as error:
+        sys.exit(complain_of_usage(error))
+
+    if sys.stdout is None or (config.message is None and sys.stdin is None):
+        complain("standard input or standard output is closed.")
+        sys.exit(INPUT_OR_OUTPUT_FAILED)
+    exit_status = INTERRUPTED
+
+    async def run(reactor: Any) -> None:
+        nonlocal exit_status
+        # A SIGINT stops the reactor, which would look like a lost connection to what comes after.
+        interrupted: Deferred[int] = Deferred()
+        reactor.addSystemEventTrigger("before", "shutdown", interrupted.callback, INTERRUPTED)
+        _, exit_status = await race([Deferred.fromCoroutine(converse(reactor, config)), interrupted])
+
+    try:
+        react(run)
+    except SystemExit:
+        sys.exit(exit_status)  # react() takes an early stop for success
+
+
+async def converse(reactor: Any, config: Options) -> int:
+    """Connect, send all messages and print what comes for them; return the exit status."""
+    try:
+        client = await connect(reactor, config.endpoint(reactor), timeout=config["timeout"])
+    except usage.UsageError as error:
+        return complain_of_usage(error)
+    except ClientError as error:
+        return complain_of(error)
+
+    conversation = Conversation(client, sys.stdout.buffer, as_json=bool(config["json"]))
+    if config.message is None:
+        finished = feed_standard_input(reactor, conversation)
+    else:
+        finished = conversation.take(config.message if config.message.endswith(b"\n") else config.message + b"\n")
+    either: list[Deferred[Any]] = [client.lost, finished]
+    _, problem = await race(either)
+    if isinstance(problem, ClientError) and not conversation.has_lost_output:
+        return complain_of(problem)
+    client.close()
+    if isinstance(problem, OSError):
+        complain(f"cannot read standard input: {problem.strerror}.")
+        return INPUT_OR_OUTPUT_FAILED
+    return conversation.exit_status
+
+
+def feed_standard_input(reactor: IReactorFromThreads, conversation: Conversation) -> Deferred[OSError | None]:
+    """
+    Send what comes on standard input; fires when all of it is answered, or with the error that ended it.
+
+    A thread reads it, because only a blocking read works for whatever standard input may be (the reactor cannot wait
+    for a regular file, and making a terminal non-blocking makes it so for the user's shell too). The thread waits for
+    the replies to each piece before it reads the next, so that no more than that is ever held.
+    """
+    finished: Deferred[OSError | None] = Deferred()
+
+    def read() -> None:
+        problem = None
+        try:
+            while data := os.read(0, 2**16):
+                blockingCallFromThread(reactor, conversation.take, data)
+            blockingCallFromThread(reactor, conversation.end)
+        except OSError as error:
+            problem = error
+        reactor.callFromThread(finished.callback, problem)
+
+    Thread(target=read, daemon=True).start()
+    return finished
+
+
+def complain(sentence: str) -> None:
+    if sys.stderr is not None:  # where it is None, print() writes to standard output
+        with suppress(OSError):
+            print(f"wordecho: {printable(sentence)}", file=sys.stderr)
+
+
+def complain_of_usage(error: usage.UsageError) -> int:
+    complain(f"{str(error).rstrip('.')}. Try --help.")
+    return WRONG_USAGE
+
+
+def complain_of(error: ClientError) -> int:
+    complain(str(error))
+    return NOT_WORDECHO if isinstance(error, NotWordEchoError) else SERVER_GONE
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def printable(text: str) -> str:
+    """
+    Return ``text`` with all that could act on a terminal written as JSON writes it.
+
+    The two joiners, invisible as they are, stay: words of Persian and of Indic scripts have them.
+    """
+    return "".join(
+        character if character.isprintable() or character in "\u200c\u200d" else json.dumps(character)[1:-1]
+        for character in text
+    )
