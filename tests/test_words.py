@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from itertools import groupby
 from pathlib import Path
-from sys import maxunicode
 from unicodedata import category
 
 from hypothesis import given, settings
@@ -18,20 +20,26 @@ from wordecho.words import _DICTIONARY_CHARACTER, pieces, words
 thoroughly = settings(deadline=None, derandomize=True, max_examples=400)
 
 # The characters that each word boundary rule is about, of scripts that need no dictionary.
-_DEFAULT = (
-    "aB1 .,:;'\"_-\t\n\r\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"
-    "\N{MIDDLE DOT}\N{RIGHT SINGLE QUOTATION MARK}\N{ONE DOT LEADER}\N{HEBREW PUNCTUATION GERESH}\N{UNDERTIE}"
+_PUNCTUATION = (
+    ".,:;'\"\N{MIDDLE DOT}\N{RIGHT SINGLE QUOTATION MARK}\N{ONE DOT LEADER}\N{HEBREW PUNCTUATION GERESH}"
     "\N{GREEK QUESTION MARK}\N{ARABIC THOUSANDS SEPARATOR}\N{SMALL COMMA}\N{MODIFIER LETTER COLON}"
-    "éßΣςЖя\N{MATHEMATICAL FRAKTUR SMALL X}אבابजनतेతె٣३½Ⅷ²Ⓐ"
+)
+_EMOJI = "👍❤©👩🏽"
+_DEFAULT = (
+    "aB1 _-\t\n\r\N{UNDERTIE}\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"
+    "éßΣςЖя\N{MATHEMATICAL FRAKTUR SMALL X}אבابजनतेతె٣३½Ⅷ²Ⓐ🇫🇷"
     "\N{COMBINING ACUTE ACCENT}\N{COMBINING DIAERESIS}\N{COMBINING ENCLOSING KEYCAP}\N{DEVANAGARI SIGN VIRAMA}"
     "\N{DEVANAGARI SIGN VISARGA}\N{VARIATION SELECTOR-16}"
     "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH SPACE}\N{SOFT HYPHEN}\N{WORD JOINER}"
-    "👍❤©👩🏽🇫🇷"
+    f"{_PUNCTUATION}{_EMOJI}"
 )
 _DICTIONARY = "กาำท่ลาວຂ្មមြန်漢字你好のすカー゛ﾊ々"
 _NEIGHBOURS = "ๆฯ๑១၁ﾟ。、「한국어"
 
-default_texts = st.text(st.sampled_from(_DEFAULT), max_size=12)
+# Where the splitter has its known flaw, see below.
+_FLAW = re.compile(f"[{_PUNCTUATION}]\\W*\N{ZERO WIDTH JOINER}[{_EMOJI}]")
+
+default_texts = st.text(st.sampled_from(_DEFAULT), max_size=12).filter(lambda text: not _FLAW.search(text))
 mixed_texts = st.text(st.sampled_from(_DICTIONARY) | st.sampled_from(_DEFAULT + _NEIGHBOURS), max_size=12)
 
 # Alphabetic, though neither letters nor numbers nor marks: Latin letters in circles and squares.
@@ -42,7 +50,7 @@ _ALPHABETIC_SYMBOLS = {
 }
 
 _ASSIGNED = [
-    character for character in map(chr, range(maxunicode + 1)) if category(character) not in ("Cn", "Co", "Cs")
+    character for character in map(chr, range(sys.maxunicode + 1)) if category(character) not in ("Cn", "Co", "Cs")
 ]
 
 
@@ -95,7 +103,7 @@ class DefaultRuleTests(SynchronousTestCase):
 
     def test_the_splitter_has_one_known_flaw(self) -> None:
         # It misses the boundary before punctuation that a joiner ties to an emoji. Once it is mended, this fails, and
-        # docs/words.rst and the texts of the property below need no longer leave it out.
+        # docs/words.rst and the texts of the property above need no longer leave it out.
         self.assertEqual(words("so.\N{ZERO WIDTH JOINER}❤"), ["so.\N{ZERO WIDTH JOINER}❤"])
 
     def test_an_apostrophe_between_letters_parts_nothing(self) -> None:
@@ -166,9 +174,12 @@ class DictionaryTests(SynchronousTestCase):
         self.assertEqual(pieces(text), expected)
 
     def test_what_a_run_starts_with_changes_nothing_in_the_next(self) -> None:
-        self.assertEqual(words("゛ー"), ["゛ー"])
-        self.assertEqual(words("ーの"), ["ー", "の"])
         self.assertEqual(words("゛ー, ーの"), ["゛ー", "ー", "の"])
+
+    def test_what_a_process_cuts_first_is_cut_as_ever(self) -> None:
+        self.assertEqual(words("\u30fc\u306e"), ["\u30fc", "\u306e"])
+        code = r"from wordecho.words import words; print(words('\u30fc\u306e') == ['\u30fc', '\u306e'])"
+        self.assertEqual(subprocess.check_output([sys.executable, "-c", code], text=True).strip(), "True")
 
     def test_line_endings_are_pieces_next_to_dictionary_text_too(self) -> None:
         self.assertEqual(pieces("ไทย\n\r\nไทย\n"), ["ไทย", "\n", "\r\n", "ไทย", "\n"])

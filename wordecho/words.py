@@ -42,6 +42,10 @@ _RUN = re.compile(
     f"(?:{_SEPARATOR}[{_DICTIONARY_CHARACTERS}][^{_SEPARATOR}]*)*"
 )
 
+# ICU loads its dictionary of Chinese and Japanese at the first ideograph or kana letter that it is given, and cuts runs
+# that start with a prolonged sound mark in another way until then.
+list(WordBreaker("\u306e\u306e", "und"))
+
 
 def words(text: str) -> list[str]:
     """
@@ -67,10 +71,8 @@ def pieces(text: str) -> list[str]:
 
 
 def _cut_run(run: re.Match[str]) -> str:
-    # Each run has a breaker of its own, and a line feed, which is always a boundary, before it: what a breaker has cut
-    # before, and the very start of its text, have been seen to change how ICU's dictionaries cut what follows.
-    breaker = WordBreaker("\n" + run[0].replace(_SEPARATOR, ""), "und")
-    return _SEPARATOR.join(list(breaker)[1:])
+    # A breaker for each run, because one that has cut a run before has been seen to cut the next in another way.
+    return _SEPARATOR.join(WordBreaker(run[0].replace(_SEPARATOR, ""), "und"))
 
 
 def _is_word(piece: str) -> bool:
