@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -50,7 +51,9 @@ class Twistd(ProcessProtocol):
         return found.addTimeout(PATIENCE, reactor)
 
     def signal(self, name: str) -> None:
-        self.transport.signalProcess(name)  # type: ignore[union-attr]
+        if self.ended.called:
+            raise ProcessExitedAlready
+        os.kill(self.pid, getattr(signal, f"SIG{name}"))
 
     def outReceived(self, data: bytes) -> None:
         self.log += data.decode()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, DeferredQueue, gatherResults
@@ -267,6 +267,7 @@ async def test_nothing_that_a_server_says_can_act_on_the_terminal() -> None:
 class PrintableTests(SynchronousTestCase):
     @settings(deadline=None, derandomize=True)
     @given(st.text(st.characters(exclude_characters='"\\') | st.characters(categories=["Cc", "Cf"])))
+    @example("\x00\x1f\x7f\x80\x9f")
     def test_all_text_can_be_printed_and_is_written_as_json_writes_it(self, text: str) -> None:
         printed = printable(text)
         self.assertTrue(printed.replace("\u200c", "").replace("\u200d", "").isprintable())

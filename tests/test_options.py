@@ -143,6 +143,9 @@ class ClientOptionsTests(SynchronousTestCase):
         for host in ("tcp:", "tcp:127.0.0.1", "tcp:127.0.0.1:http", "tcp:127.0.0.1:7:8:9:10:11", ":", "icmp:::1"):
             self.assertIn(f"not {host!r}", self.refusal(host))
 
+    def test_an_address_whose_zone_is_no_name_is_refused(self) -> None:
+        self.assertIn("'::1%é'", self.refusal("::1%é"))
+
     def test_port_does_not_go_with_an_endpoint(self) -> None:
         self.assertEqual(
             self.refusal("--port", "65432", "tcp:127.0.0.1:7"),

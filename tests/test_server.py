@@ -25,8 +25,8 @@ TWO_UNTERMINATED = TWO[:-1] + b',"terminated":false}'
 class Connection:
     """A connection to a server that runs on ``clock``."""
 
-    def __init__(self, factory: WordEchoFactory) -> None:
-        self.transport = StringTransport()
+    def __init__(self, factory: WordEchoFactory, transport: Any = None) -> None:
+        self.transport: Any = StringTransport() if transport is None else transport
         self.protocol: WordEchoProtocol = factory.buildProtocol(self.transport.getPeer())
         self.protocol.makeConnection(self.transport)
 

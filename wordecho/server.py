@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -20,12 +22,15 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from wordecho import wire
+from wordecho import kernel, wire
 from wordecho.lines import LinearLineReceiver
 from wordecho.wire import Refusal
 
 # Seconds that a peer which was sent away has to read the reason before its connection is cut.
 FAREWELL_TIMEOUT = 5
+
+# Refused connections at once that get this time; a flood of them must not use up the descriptors.
+MAX_LINGERING = 32
 
 
 def show_address(address: IAddress) -> str:
@@ -53,7 +58,10 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
     _ending = b"\n"  # the ending of the last message; what the server says unasked ends so too
     _has_sent_line_feed = False
     _has_ended = False  # the peer has ended its sending side
-    _is_dismissed = False
+    _is_leaving = False  # the server has ended its own sending side, or is about to
+    _has_said_all = False  # and all that it had to say is with the kernel
+    _undrained: int | None = None  # octets that had reached the receive buffer when the stop began
+    _acknowledged: int | None = None  # octets that the peer had acknowledged when it was last looked at
     _quiet_call: IDelayedCall | None = None
 
     def __init__(self, factory: WordEchoFactory) -> None:
@@ -68,21 +76,24 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
         if ITCPTransport.providedBy(self.transport):
             # A reply goes out at once, not when the peer has acknowledged the one before it.
             self.transport.setTcpNoDelay(True)
-        if not self.factory.admit(self):
-            self._dismiss(wire.too_many_connections(self.factory.max_connections))
-            return
+            # A peer that has vanished is found out even where there is no idle timeout.
+            self.transport.setTcpKeepAlive(True)
         self.transport.registerProducer(self, True)
-        self.setTimeout(self.factory.idle_timeout or None)
+        refusal = self.factory.admit(self)
+        if refusal is None:
+            self.setTimeout(self.factory.idle_timeout or None)
+        else:
+            self._dismiss(refusal)
 
     def readConnectionLost(self) -> None:
         self._has_ended = True
-        if self._is_dismissed:
+        if self._is_leaving:
             self.transport.loseConnection()
         elif not self.paused:
             self._finish()
 
     def writeConnectionLost(self) -> None:
-        """Nothing to do: the server itself has ended its sending side."""
+        self._has_said_all = True
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.setTimeout(None)
@@ -99,27 +110,60 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
         self.transport.loseConnection()
 
     def _dismiss(self, refusal: Refusal) -> None:
-        """Say why, then close, and leave the peer the time to read it."""
-        self._stop_waiting_for_quiet()
-        self._is_dismissed = True
+        """Say why, and leave the peer the time to read it."""
         self.transport.write(wire.encode(refusal) + self._ending)
+        self._leave()
         self.setTimeout(FAREWELL_TIMEOUT)
-        if ITCPTransport.providedBy(self.transport) and not ISSLTransport.providedBy(self.transport):
-            # Closed with unread data in its receive buffer, a TCP connection is reset, and the reason would be lost:
-            # the sending side ends first, and what still comes is read and dropped until the peer closes too.
+
+    def _leave(self) -> None:
+        """
+        End the sending side, once all is sent, and wait for the peer to close.
+
+        What still comes is read and dropped: closed with unread data in its receive buffer, a TCP connection is reset,
+        and the peer could lose what was sent to it last.
+        """
+        self._is_leaving = True
+        self._stop_waiting_for_quiet()
+        self.transport.unregisterProducer()
+        if self.factory.may_linger and _has_half_close(self.transport):
             self.transport.loseWriteConnection()
         else:
+            self.transport.loseConnection()
+
+    # The end of the server
+
+    def drain(self) -> None:
+        """Answer the messages that have reached this machine, and leave."""
+        if not self._has_ended and not self._is_leaving:
+            self._undrained = kernel.unread_octets(self.transport)
+            self._leave_if_drained()
+
+    def _leave_if_drained(self) -> None:
+        if self._undrained is None or self._is_leaving or self.paused:
+            return
+        # A peer that goes on sending must not go on for ever; one whose receive buffer is empty has nothing due.
+        if self._undrained <= 0 or kernel.unread_octets(self.transport) == 0:
+            if not self._has_sent_line_feed:
+                self._answer_unterminated()
+            self._leave()
+
+    def close_if_all_is_received(self) -> None:
+        """Close the connection that was left if its peer's kernel has all that was sent; it may never close itself."""
+        if self._has_said_all and kernel.unacknowledged_octets(self.transport) == 0:
             self.transport.loseConnection()
 
     # Messages and replies
 
     def dataReceived(self, data: bytes) -> None:
-        if self._is_dismissed:
+        if self._is_leaving:
             return
         self.resetTimeout()
         super().dataReceived(data)
         if not self._has_sent_line_feed:
             self._wait_for_quiet()
+        if self._undrained is not None:
+            self._undrained -= len(data)
+            self._leave_if_drained()
 
     def linesReceived(self, lines: list[bytes]) -> None:
         self._has_sent_line_feed = True
@@ -163,6 +207,10 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
 
     # Back-pressure
 
+    def pauseProducing(self) -> None:
+        self._acknowledged = kernel.acknowledged_octets(self.transport)
+        super().pauseProducing()
+
     def resumeProducing(self) -> None:
         self.paused = False
         self.resetTimeout()
@@ -173,6 +221,7 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
             self._finish()
         else:
             self.transport.resumeProducing()
+            self._leave_if_drained()
 
     # The idle timeout
 
@@ -180,12 +229,20 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
         return self.factory.reactor.callLater(period, func)
 
     def timeoutConnection(self) -> None:
-        if self.paused or self._has_ended or self._is_dismissed:
+        if not (self.paused or self._has_ended or self._is_leaving):
+            self._dismiss(wire.idle_timeout(self.factory.idle_timeout))
+            return
+        acknowledged = kernel.acknowledged_octets(self.transport)
+        if self._is_leaving or acknowledged == self._acknowledged:
             # The peer reads nothing, so there is no use in saying anything more.
             self.transport.abortConnection()
         else:
-            self.transport.unregisterProducer()
-            self._dismiss(wire.idle_timeout(self.factory.idle_timeout))
+            self._acknowledged = acknowledged
+            self.setTimeout(self.factory.idle_timeout)
+
+
+def _has_half_close(transport: object) -> bool:
+    return ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport)
 
 
 class WordEchoFactory(ServerFactory):
@@ -195,6 +252,7 @@ class WordEchoFactory(ServerFactory):
     :param reactor: the clock of all timeouts
     :param max_length: bytes in a message, its ending not counted
     :param max_connections: connections at once
+    :param max_connections_per_host: connections at once from one address; 0 for as many as there may be in all
     :param idle_timeout: seconds without a byte from the peer after which it is sent away; 0 for never
     :param quiet_period: seconds after which a peer that has never sent a line feed has ended its message; 0 for never
     :param ignore_case: whether words that differ in nothing but case are one unique word
@@ -208,6 +266,7 @@ class WordEchoFactory(ServerFactory):
         *,
         max_length: int = wire.DEFAULT_MAX_LENGTH,
         max_connections: int = 10_000,
+        max_connections_per_host: int = 0,
         idle_timeout: float = 300,
         quiet_period: float = 2,
         ignore_case: bool = False,
@@ -215,21 +274,53 @@ class WordEchoFactory(ServerFactory):
         self.reactor = reactor
         self.max_length = max_length
         self.max_connections = max_connections
+        self.max_connections_per_host = max_connections_per_host
         self.idle_timeout = idle_timeout
         self.quiet_period = quiet_period
         self.answer = partial(wire.answer, max_length=max_length, ignore_case=ignore_case)
         self.connections: set[WordEchoProtocol] = set()
+        self._hosts: dict[WordEchoProtocol, str | None] = {}  # of the connections that are not refused
+        self._connections_of: Counter[str | None] = Counter()
+        self._emptied: list[Deferred[None]] = []
 
     # Twisted's own declaration wants a protocol that would take any Factory for its factory.
     def buildProtocol(self, addr: IAddress | None) -> WordEchoProtocol:  # type: ignore[override]
         return WordEchoProtocol(self)
 
-    def admit(self, connection: WordEchoProtocol) -> bool:
-        """Count ``connection`` in, unless there are as many as the server takes."""
-        if len(self.connections) >= self.max_connections:
-            return False
+    @property
+    def may_linger(self) -> bool:
+        """Whether a connection that is left may stay until its peer closes; many refused ones at once may not."""
+        return len(self.connections) - len(self._hosts) <= MAX_LINGERING
+
+    def admit(self, connection: WordEchoProtocol) -> Refusal | None:
+        """Take ``connection`` in, or return why it is one too many."""
         self.connections.add(connection)
-        return True
+        host = getattr(connection.transport.getPeer(), "host", None)  # a UNIX socket's peer has none
+        if len(self._hosts) >= self.max_connections:
+            return wire.too_many_connections(self.max_connections)
+        if host is not None and self._connections_of[host] >= self.max_connections_per_host > 0:
+            return wire.too_many_connections(self.max_connections_per_host, of_one_host=True)
+        self._hosts[connection] = host
+        self._connections_of[host] += 1
+        return None
 
     def forget(self, connection: WordEchoProtocol) -> None:
+        """Take note that ``connection`` is gone."""
         self.connections.discard(connection)
+        if connection in self._hosts:
+            host = self._hosts.pop(connection)
+            self._connections_of[host] -= 1
+            if not self._connections_of[host]:
+                del self._connections_of[host]
+        if not self.connections:
+            emptied, self._emptied = self._emptied, []
+            for deferred in emptied:
+                deferred.callback(None)
+
+    def when_empty(self) -> Deferred[None]:
+        """Return what fires when there is no connection left."""
+        if not self.connections:
+            return succeed(None)
+        deferred: Deferred[None] = Deferred()
+        self._emptied.append(deferred)
+        return deferred

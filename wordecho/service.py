@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from select import select
 from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
-from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IReactorFromThreads,
+    IReactorTime,
+    IReadDescriptor,
+    IStreamServerEndpoint,
+)
 from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
-from wordecho import options
+from wordecho import kernel, options
+from wordecho.drain import Drain
 from wordecho.server import WordEchoFactory, show_address
 from wordecho.wire import DEFAULT_MAX_LENGTH, DEFAULT_PORT
 
@@ -57,6 +67,13 @@ class Options(options.Options):
             options.whole_number("max-connections", 1, 10**6),
         ],
         [
+            "max-connections-per-host",
+            None,
+            0,
+            "connections at once from one address, 0 for no such limit",
+            options.whole_number("max-connections-per-host", 0, 10**6),
+        ],
+        [
             "idle-timeout",
             None,
             300,
@@ -69,6 +86,13 @@ class Options(options.Options):
             2,
             "seconds after which the message of a client that has never sent a line feed is answered, 0 for never",
             options.seconds("quiet-period"),
+        ],
+        [
+            "drain-timeout",
+            None,
+            10,
+            "seconds that a stop may take to answer what is due",
+            options.seconds("drain-timeout"),
         ],
     ]
     optFlags = [  # noqa: RUF012
@@ -109,7 +133,7 @@ class Options(options.Options):
             port = DEFAULT_PORT if self["port"] is None else self["port"]
             interface = self["interface"] or ""
             make_endpoint = TCP6ServerEndpoint if isIPv6Address(interface) else TCP4ServerEndpoint
-            self.endpoints.insert(0, make_endpoint(reactor, port, interface=interface))
+            self.endpoints.insert(0, make_endpoint(reactor, port, BACKLOG, interface))
 
 
 class CannotStart(SystemExit, Exception):
@@ -121,14 +145,28 @@ class CannotStart(SystemExit, Exception):
     """
 
 
+BACKLOG = 1024  # connections that may wait to be accepted
+
+# Descriptors that the process needs besides those of the connections that it takes: standard streams, the reactor's,
+# the ports, the log, and the refused connections that linger.
+SPARE_DESCRIPTORS = 64
+
+
 class WordEchoService(Service):
-    """Listens on some endpoints for as long as it runs."""
+    """
+    Listens on some endpoints for as long as it runs.
+
+    :param drain_timeout: seconds that a stop may take to answer what is due
+    """
 
     log = Logger()
 
-    def __init__(self, endpoints: Sequence[IStreamServerEndpoint], factory: WordEchoFactory) -> None:
+    def __init__(
+        self, endpoints: Sequence[IStreamServerEndpoint], factory: WordEchoFactory, *, drain_timeout: float = 10
+    ) -> None:
         self.endpoints = endpoints
         self.factory = factory
+        self.drain_timeout = drain_timeout
         self._ports: list[IListeningPort] = []
         self._problems: list[str] = []
 
@@ -139,6 +177,7 @@ class WordEchoService(Service):
         :raises CannotStart: if an endpoint cannot be listened on.
         """
         super().privilegedStartService()
+        self._raise_descriptor_limit()
         for endpoint in self.endpoints:
             endpoint.listen(self.factory).addCallbacks(self._listening, self._not_listening)
         if self._problems:
@@ -149,10 +188,28 @@ class WordEchoService(Service):
             self.privilegedStartService()
         super().startService()
 
-    def stopService(self) -> Deferred[Any]:
+    @inlineCallbacks
+    def stopService(self) -> Generator[Deferred[Any], Any, None]:
+        """Stop listening, answer what is due, and let the connections go; a second signal cuts them off at once."""
         super().stopService()
         ports, self._ports = self._ports, []
-        return gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        for port in ports:
+            accept_pending(port)
+        yield gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        drain = Drain(self.factory.reactor, self.factory, self.drain_timeout)
+        with signals_call(drain.abort):
+            yield drain.start()
+
+    def _raise_descriptor_limit(self) -> None:
+        limit = kernel.raise_descriptor_limit(self.factory.max_connections + SPARE_DESCRIPTORS)
+        if limit < self.factory.max_connections + SPARE_DESCRIPTORS:
+            wanted, self.factory.max_connections = self.factory.max_connections, max(1, limit - SPARE_DESCRIPTORS)
+            self.log.warn(
+                "The hard limit of open descriptors is {limit}: at most {possible} connections, not {wanted}",
+                limit=limit,
+                possible=self.factory.max_connections,
+                wanted=wanted,
+            )
 
     def _listening(self, port: IListeningPort) -> None:
         self._ports.append(port)
@@ -163,6 +220,31 @@ class WordEchoService(Service):
         self.log.critical("Not listening: {problem}", problem=failure.getErrorMessage())
 
 
+def accept_pending(port: IListeningPort) -> None:
+    """Accept the connections that ``port`` has in its backlog; their clients take them for made already."""
+    if IReadDescriptor.providedBy(port):
+        for _ in range(BACKLOG):  # a flood of new ones must not hold up the stop
+            if not select([port], [], [], 0)[0]:
+                break
+            port.doRead()
+
+
+@contextmanager
+def signals_call(function: Callable[[], None]) -> Iterator[None]:
+    """Have SIGINT and SIGTERM call ``function`` in the reactor's thread meanwhile."""
+    from twisted.internet import reactor
+
+    def handle(*_: object) -> None:
+        cast(IReactorFromThreads, reactor).callFromThread(function)
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
 def makeService(options: Options) -> WordEchoService:
     """Make the service of ``twistd wordecho`` as its command line has it."""
     from twisted.internet import reactor
@@ -171,8 +253,9 @@ def makeService(options: Options) -> WordEchoService:
         cast(IReactorTime, reactor),
         max_length=options["max-length"],
         max_connections=options["max-connections"],
+        max_connections_per_host=options["max-connections-per-host"],
         idle_timeout=options["idle-timeout"],
         quiet_period=options["quiet-period"],
         ignore_case=bool(options["ignore-case"]),
     )
-    return WordEchoService(options.endpoints, factory)
+    return WordEchoService(options.endpoints, factory, drain_timeout=options["drain-timeout"])

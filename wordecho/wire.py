@@ -62,9 +62,10 @@ def idle_timeout(seconds: float) -> Refusal:
     return Refusal(IDLE_TIMEOUT, f"Nothing came for {seconds} seconds; connect again to go on.", limit=seconds)
 
 
-def too_many_connections(max_connections: int) -> Refusal:
-    detail = f"The server has {max_connections} connections, as many as it takes; try again later."
-    return Refusal(TOO_MANY_CONNECTIONS, detail, limit=max_connections)
+def too_many_connections(limit: int, *, of_one_host: bool = False) -> Refusal:
+    whose = "Your address" if of_one_host else "The server"
+    detail = f"{whose} has {limit} connections, as many as it may have; close one or try again later."
+    return Refusal(TOO_MANY_CONNECTIONS, detail, limit=limit)
 
 
 def answer(

@@ -1,0 +1,70 @@
+"""
+What only the operating system knows of a connection and of this process.
+
+Where a platform or a transport cannot tell, each function says what its caller can do without knowing.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+try:
+    import fcntl
+    import resource
+    import termios
+except ImportError:  # Windows
+    fcntl = resource = termios = None  # type: ignore[assignment]
+
+
+def unread_octets(transport: Any) -> int:
+    """Return how many octets wait in the receive buffer of ``transport``, 0 where that is not known."""
+    return _queued_octets(transport, "FIONREAD")
+
+
+def unacknowledged_octets(transport: Any) -> int:
+    """Return how many octets the peer's kernel has not acknowledged yet, 0 where that is not known."""
+    return _queued_octets(transport, "TIOCOUTQ")
+
+
+def _queued_octets(transport: Any, request: str) -> int:
+    if fcntl is None or not hasattr(transport, "fileno"):
+        return 0
+    try:
+        answer = fcntl.ioctl(transport.fileno(), getattr(termios, request), struct.pack("i", 0))
+    except OSError:
+        return 0
+    octets: int = struct.unpack("i", answer)[0]
+    return octets
+
+
+# Where tcpi_bytes_acked (RFC 4898: tcpEStatsAppHCThruOctetsAcked) stands in Linux's struct tcp_info.
+_BYTES_ACKED = struct.Struct("=120xQ")
+
+
+def acknowledged_octets(transport: Any) -> int | None:
+    """Return how many octets the peer's kernel has acknowledged since the connection began, None where not known."""
+    try:
+        info = transport.getHandle().getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
+        octets: int = _BYTES_ACKED.unpack(info)[0]
+    except (AttributeError, OSError, struct.error):
+        return None
+    return octets
+
+
+def raise_descriptor_limit(wanted: int) -> int:
+    """
+    Raise the soft limit of open descriptors to ``wanted``, or as far as the hard limit lets it.
+
+    :return: the limit in force, ``wanted`` itself where the platform has none
+    """
+    if resource is None:
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
