@@ -77,13 +77,13 @@ class Twistd(ProcessProtocol):
 
 
 @asynccontextmanager
-async def twistd(*options: str) -> AsyncIterator[tuple[Twistd, int]]:
+async def twistd(*options: str, limit: str = "") -> AsyncIterator[tuple[Twistd, int]]:
     """
-    Run ``twistd -n wordecho`` on a free port of 127.0.0.1, with ``options`` besides; yields it and the port.
+    Run ``twistd -n wordecho`` on a free port of 127.0.0.1, as :func:`spawn_twistd` does; yields it and the port.
 
     It is ended with SIGTERM on leaving, unless it has ended by then.
     """
-    child = spawn_twistd("--port", "0", "--interface", "127.0.0.1", *options)
+    child = spawn_twistd("--port", "0", "--interface", "127.0.0.1", *options, limit=limit)
     try:
         match = await child.logged(r"Listening on 127\.0\.0\.1:(\d+)")
         yield child, int(match[1])
@@ -94,9 +94,12 @@ async def twistd(*options: str) -> AsyncIterator[tuple[Twistd, int]]:
             await child.ended.addTimeout(PATIENCE, reactor)
 
 
-def spawn_twistd(*options: str) -> Twistd:
+def spawn_twistd(*options: str, limit: str = "") -> Twistd:
+    """Run ``twistd -n wordecho`` with ``options``, under a ``limit`` such as ``ulimit -n 100``."""
     child = Twistd()
-    reactor.spawnProcess(child, TWISTD, [TWISTD, "-n", "--pidfile=", "wordecho", *options], env=os.environ)
+    command = f'{limit or ":"}; exec "$@"'
+    arguments = ["/bin/sh", "-c", command, "sh", TWISTD, "-n", "--pidfile=", "wordecho", *options]
+    reactor.spawnProcess(child, "/bin/sh", arguments, env=os.environ)
     return child
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unicodedata import normalize
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from wordecho import analysis
 from wordecho.analysis import Analysis, _decompose, analyze
 from wordecho.words import words
 
@@ -117,6 +119,18 @@ class CountTests(SynchronousTestCase):
 
 
 class DecompositionTests(SynchronousTestCase):
+    def test_python_never_orders_the_marks_of_a_long_word(self) -> None:
+        # Its insertion sort takes time that grows with the square of their number.
+        lengths: list[int] = []
+
+        def normalize_and_note(form: Any, text: str) -> str:
+            lengths.append(len(text))
+            return normalize(form, text)
+
+        self.patch(analysis, "normalize", normalize_and_note)
+        analyze("a" + "\u0301\u0323" * 5000)
+        self.assertLess(max(lengths), 100)
+
     @thoroughly
     @given(long_words)
     def test_a_long_word_is_decomposed_as_python_does_it(self, word: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.error import ConnectionDone, ConnectionRefusedError
+from twisted.internet.error import ConnectingCancelledError, ConnectionDone, ConnectionRefusedError
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
@@ -279,6 +279,27 @@ class SilenceTests(ClientTestCase):
         self.clock.advance(0.1)
         self.assert_silence("2 replies were", answers)
 
+    def test_what_came_while_the_process_was_held_up_breaks_it(self) -> None:
+        # As after a stop and a continue: the timer is overdue before the reactor has read what is there.
+        (answer,) = self.connection.ask(b"one")
+        self.connection.client.timeoutConnection()
+        self.connection.reply(ONE + b"\r\n")
+        self.assertEqual(self.successResultOf(answer).line, ONE)
+        answers = self.connection.ask(b"two")
+        self.clock.advance(10)
+        self.assert_silence("1 reply was", answers)
+
+    def test_the_time_that_the_caller_takes_for_a_reply_is_no_silence(self) -> None:
+        first, second = self.connection.ask(b"one", b"two")
+
+        def take_time(_: Answer) -> None:
+            self.clock.rightNow += 100
+
+        first.addCallback(take_time)
+        self.connection.reply(ONE + b"\r\n")
+        self.clock.advance(9)
+        self.assertNoResult(second)
+
 
 class ConnectTests(SynchronousTestCase):
     def setUp(self) -> None:
@@ -306,6 +327,10 @@ class ConnectTests(SynchronousTestCase):
     def test_a_connection_that_is_refused(self) -> None:
         self.factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
         self.assert_fails("the server cannot be reached: Connection was refused by other side.")
+
+    def test_a_connection_that_its_caller_cancels(self) -> None:
+        self.connected.cancel()
+        self.failureResultOf(self.connected, ConnectingCancelledError)
 
     def test_a_connection_that_is_not_taken_in_time(self) -> None:
         self.reactor.advance(2.9)

@@ -6,39 +6,17 @@ import socket
 
 import pytest
 import pytest_twisted
-from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from tests.processes import PATIENCE, twistd
-from tests.test_server import ONE, TWO, TWO_UNTERMINATED, Connection
+from tests.test_bounds import send_until_nothing_is_taken
+from tests.test_server import ONE, TWO, TWO_UNTERMINATED, Connection, TCPTransport
 from wordecho import kernel
 from wordecho.drain import Drain
 from wordecho.server import WordEchoFactory
-
-
-@implementer(ITCPTransport)
-class TCPTransport(StringTransport):
-    """A StringTransport that has the half-close of TCP."""
-
-    has_ended_sending = False
-
-    def loseWriteConnection(self) -> None:
-        self.has_ended_sending = True
-
-    def getTcpNoDelay(self) -> bool:
-        return True
-
-    def setTcpNoDelay(self, enabled: bool) -> None: ...
-
-    def getTcpKeepAlive(self) -> bool:
-        return True
-
-    def setTcpKeepAlive(self, enabled: bool) -> None: ...
 
 
 class DrainTests(SynchronousTestCase):
@@ -241,13 +219,3 @@ async def test_nobody_is_taken_any_more_once_it_drains() -> None:
             with pytest.raises(ConnectionRefusedError):
                 await deferToThread(open_connections, port, 1)
             server.signal("TERM")
-
-
-def send_until_nothing_is_taken(connection: socket.socket) -> None:
-    """Fill both kernels' buffers and the server's own with messages whose replies nobody reads."""
-    connection.settimeout(0.2)
-    try:
-        while True:
-            connection.send(b"two words\n" * 1000)
-    except TimeoutError:
-        connection.settimeout(PATIENCE)

@@ -59,6 +59,21 @@ class Recorder(LinearLineReceiver):
         return self.events
 
 
+class OvertakingTests(SynchronousTestCase):
+    def test_data_that_comes_while_lines_are_handed_on_does_not_overtake_them(self) -> None:
+        receiver = Recorder()
+        fed = False
+
+        def feed() -> None:
+            nonlocal fed
+            if not fed:
+                fed = True
+                receiver.dataReceived(b"4\n")
+
+        receiver.line_hook = feed
+        self.assertEqual(receiver.receive(b"1\n2\n3\n"), [b"1", b"2", b"3", b"4"])
+
+
 class CuttingTests(SynchronousTestCase):
     """A line may have four bytes here."""
 

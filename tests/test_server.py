@@ -8,10 +8,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from wordecho import wire
 from wordecho.server import FAREWELL_TIMEOUT, WordEchoFactory, WordEchoProtocol
@@ -48,6 +50,30 @@ class Connection:
 
     def replies(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.received().splitlines()]
+
+
+@implementer(ITCPTransport)
+class TCPTransport(StringTransport):
+    """A StringTransport that has what TCP has: half-close and two socket options."""
+
+    has_ended_sending = False
+    no_delay = False
+    keep_alive = False
+
+    def loseWriteConnection(self) -> None:
+        self.has_ended_sending = True
+
+    def getTcpNoDelay(self) -> bool:
+        return self.no_delay
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.no_delay = enabled
+
+    def getTcpKeepAlive(self) -> bool:
+        return self.keep_alive
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        self.keep_alive = enabled
 
 
 class ServerTestCase(SynchronousTestCase):
@@ -204,6 +230,8 @@ class HalfCloseTests(ServerTestCase):
         connection.protocol.resumeProducing()
         self.assertEqual(connection.received(), (ONE + b"\n") * 5000 + TWO_UNTERMINATED + b"\n")
         self.assertTrue(connection.transport.disconnecting)
+        # With a producer that is paused, a transport would not close after the last byte.
+        self.assertIsNone(connection.transport.producer)
 
     def test_a_peer_that_never_reads_the_last_replies_is_let_go(self) -> None:
         connection = self.connect(idle_timeout=60)
@@ -395,6 +423,43 @@ class BackPressureTests(ServerTestCase):
             received.append(pending)
             connection.protocol.resumeProducing()
         self.assertEqual(b"".join(received), (EMPTY + b"\n") * 65536)
+
+
+class GoingLastTests(ServerTestCase):
+    """Closed with unread data, a TCP connection is reset, and the peer may lose what was sent to it last."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        factory = WordEchoFactory(self.clock, max_connections=1, idle_timeout=60)
+        self.idle = Connection(factory, TCPTransport())
+        self.refused = Connection(factory, TCPTransport())
+        self.clock.advance(FAREWELL_TIMEOUT - 1)
+
+    def test_a_peer_that_is_sent_away_is_read_until_it_closes(self) -> None:
+        self.clock.advance(61 - FAREWELL_TIMEOUT)
+        for connection in self.idle, self.refused:
+            transport = connection.transport
+            self.assertTrue(transport.has_ended_sending)
+            self.assertIsNone(transport.producer)
+            self.assertEqual(transport.producerState, "producing")
+        self.assertFalse(self.idle.transport.disconnecting)
+
+    def test_what_it_still_sends_is_dropped(self) -> None:
+        self.refused.received()
+        self.refused.send(b"one\n")
+        self.assertEqual(self.refused.received(), b"")
+
+    def test_when_it_closes_the_connection_is_closed(self) -> None:
+        self.assertFalse(self.refused.transport.disconnecting)
+        self.refused.end_sending()
+        self.assertTrue(self.refused.transport.disconnecting)
+
+
+class SocketOptionTests(ServerTestCase):
+    def test_a_reply_does_not_wait_for_an_acknowledgement_and_a_vanished_peer_is_found_out(self) -> None:
+        connection = Connection(WordEchoFactory(self.clock), TCPTransport())
+        self.assertTrue(connection.transport.no_delay)
+        self.assertTrue(connection.transport.keep_alive)
 
 
 class TimerTests(ServerTestCase):

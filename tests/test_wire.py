@@ -135,6 +135,10 @@ class RefusalTests(SynchronousTestCase):
 
 
 class ReceiverTests(SynchronousTestCase):
+    def test_what_has_the_member_error_is_an_error_whatever_else_it_has(self) -> None:
+        line = b'{"unique_words":[],"word_count":0,"length":0,"bytes":0,"error":"x","detail":"y"}'
+        self.assertEqual(decode(line), Refusal("x", "y"))
+
     def assert_no_replies(self, *lines: bytes) -> None:
         taken = []
         for line in lines:

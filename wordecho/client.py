@@ -53,7 +53,7 @@ class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
     One connection of the client. Any number of messages may wait for their replies at once.
 
     :ivar lost: fires when the connection is gone, before what is still due fails: with the :class:`ClientError` that
-        says why or, after :meth:`close`, with None; it never fails
+        says why or, after a :meth:`close` with nothing due, with None; it never fails
     """
 
     MAX_LENGTH = 2**26  # octets in a reply: far more than a message of any sensible length can make
@@ -64,6 +64,7 @@ class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
         self.lost: Deferred[ClientError | None] = Deferred()
         self._due: deque[tuple[int, Deferred[Answer]]] = deque()
         self._is_closed = False
+        self._is_overdue = False
         self._error: ClientError | None = None
 
     def connectionMade(self) -> None:
@@ -83,6 +84,7 @@ class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
         if self._is_closed or self._error is not None:
             return fail(self._error or ServerGoneError("the connection is closed."))
         if not self._due:
+            self._is_overdue = False
             self.setTimeout(self.factory.timeout)
         answer: Deferred[Answer] = Deferred()
         self._due.append((len(message), answer))
@@ -95,8 +97,11 @@ class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
         self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        self.resetTimeout()
         super().dataReceived(data)
+        if self._due and self._error is None:
+            # Only now: what is done with a reply may take its time, as printing does while its reader pauses.
+            self._is_overdue = False
+            self.setTimeout(self.factory.timeout)
 
     def lineReceived(self, line: bytes) -> None:
         if self._error is not None:
@@ -126,6 +131,11 @@ class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
         self._give_up(NotWordEchoError(f"it sent a line of more than {self.MAX_LENGTH} bytes"))
 
     def timeoutConnection(self) -> None:
+        if not self._is_overdue:
+            # Where this process was held up, what it waits for may have come already: the reactor looks once more.
+            self._is_overdue = True
+            self.setTimeout(0)
+            return
         due = f"{len(self._due)} {'reply was' if len(self._due) == 1 else 'replies were'} due"
         self._give_up(
             ServerGoneError(f"the server fell silent: nothing came for {self.factory.timeout} seconds while {due}.")
@@ -186,7 +196,7 @@ async def connect(
     except (ClientError, CancelledError, ConnectingCancelledError):
         raise
     except Exception as error:  # each kind of endpoint has its own
-        raise ServerGoneError(f"the server cannot be reached: {error}") from error
+        raise ServerGoneError(f"the server cannot be reached: {str(error).rstrip('.')}.") from error
     assert isinstance(protocol, WordEchoClientProtocol)
     return protocol
 

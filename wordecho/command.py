@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,8 +31,7 @@ WRONG_USAGE = 2
 SERVER_GONE = 3
 NOT_WORDECHO = 4
 INPUT_OR_OUTPUT_FAILED = 74  # EX_IOERR of sysexits.h
-INTERRUPTED = 130  # as a shell reports a command that SIGINT ended
-BROKEN_PIPE = 141  # likewise SIGPIPE
+BROKEN_PIPE = 141  # as a shell reports a command that SIGPIPE ended
 
 
 class Options(options.Options):
@@ -41,7 +41,8 @@ class Options(options.Options):
     longdesc = (
         "Sends the message to the wordecho server on HOST and prints its word counts and its unique words. HOST is a "
         "name, an address or a Twisted client endpoint such as unix:/run/wordecho.sock. The words of MESSAGE are "
-        "joined by one space; without a MESSAGE, or where it is -, each line of standard input is a message. "
+        "joined by one space, a line feed in them begins the next message; without a MESSAGE, or where it is -, each "
+        "line of standard input is a message. "
         "Exit status: 0 all answered, 1 at least one message got an error reply, 2 wrong usage, 3 the server cannot "
         "be reached, fell silent or went away, 4 what answered is not a wordecho server, 74 standard input or output "
         "failed."
@@ -76,12 +77,13 @@ class Options(options.Options):
 
         :raises usage.UsageError: if HOST is a description that does not parse.
         """
-        if ":" not in self.host or isIPv6Address(self.host):
-            return HostnameEndpoint(reactor, self.host, self["port"] or DEFAULT_PORT, timeout=self["timeout"])
-        if self["port"] is not None:
+        is_description = ":" in self.host and not isIPv6Address(self.host)
+        if is_description and self["port"] is not None:
             raise usage.UsageError(f"--port goes with a name or an address; {self.host!r} has a port of its own.")
         try:
-            return clientFromString(reactor, self.host)
+            if is_description:
+                return clientFromString(reactor, self.host)
+            return HostnameEndpoint(reactor, self.host, self["port"] or DEFAULT_PORT, timeout=self["timeout"])
         except Exception as error:  # whatever a description's own parser raises
             raise usage.UsageError(
                 f"HOST is a name, an address or a client endpoint such as unix:/run/wordecho.sock, not {self.host!r} "
@@ -92,7 +94,7 @@ class Options(options.Options):
 class MessageReader(LinearLineReceiver):
     """Cuts input into messages, a line each, and sends them."""
 
-    MAX_LENGTH = sys.maxsize
+    MAX_LENGTH = sys.maxsize  # the server says what is too long for it
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
         super().__init__()
@@ -119,6 +121,12 @@ class Conversation:
         self._reader = MessageReader(self._send)
         self._sent = 0
         self._unanswered: list[Deferred[None]] = []
+
+    def send(self, messages: list[bytes]) -> Deferred[Any]:
+        """Send ``messages``; fires when they are answered."""
+        for message in messages:
+            self._send(message)
+        return self._last_answers()
 
     def take(self, data: bytes) -> Deferred[Any]:
         """Send the messages that ``data`` completes; fires when they are answered."""
@@ -165,40 +173,39 @@ class Conversation:
             self._output.write(line + b"\n")
             self._output.flush()
         except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                self.exit_status = BROKEN_PIPE
-            else:
-                self.exit_status = INPUT_OR_OUTPUT_FAILED
-                complain(f"cannot write to standard output: {error.strerror}.")
-            # What Python still holds for it must not fail again when the process ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._output.fileno())
+            self.exit_status = lose_output(error)
             self._client.close()
 
 
 def main() -> NoReturn:
     """Run the command; never returns."""
+    if sys.stdout is None:
+        complain("standard output is closed.")
+        sys.exit(INPUT_OR_OUTPUT_FAILED)
     config = Options()
     try:
-        config.parseOptions()
+        try:
+            config.parseOptions()
+        finally:
+            sys.stdout.flush()  # --help and --version have written there
     except usage.UsageError as error:
         sys.exit(complain_of_usage(error))
-
-    if sys.stdout is None or (config.message is None and sys.stdin is None):
-        complain("standard input or standard output is closed.")
+    except OSError as error:
+        sys.exit(lose_output(error))
+    if config.message is None and sys.stdin is None:
+        complain("standard input is closed.")
         sys.exit(INPUT_OR_OUTPUT_FAILED)
-    exit_status = INTERRUPTED
 
     async def run(reactor: Any) -> None:
-        nonlocal exit_status
-        # A SIGINT stops the reactor, which would look like a lost connection to what comes after.
-        interrupted: Deferred[int] = Deferred()
-        reactor.addSystemEventTrigger("before", "shutdown", interrupted.callback, INTERRUPTED)
-        _, exit_status = await race([Deferred.fromCoroutine(converse(reactor, config)), interrupted])
+        # These end the client at once and in silence, as they end any command. Twisted would take them for its own.
+        for number in signal.SIGINT, signal.SIGTERM:
+            reactor.callWhenRunning(signal.signal, number, signal.SIG_DFL)
+        exit_status = await converse(reactor, config)
+        # Not by way of the reactor: it would wait for a name that is still being looked up.
+        sys.stdout.flush()
+        os._exit(exit_status)
 
-    try:
-        react(run)
-    except SystemExit:
-        sys.exit(exit_status)  # react() takes an early stop for success
+    react(run)
 
 
 async def converse(reactor: Any, config: Options) -> int:
@@ -214,7 +221,7 @@ async def converse(reactor: Any, config: Options) -> int:
     if config.message is None:
         finished = feed_standard_input(reactor, conversation)
     else:
-        finished = conversation.take(config.message if config.message.endswith(b"\n") else config.message + b"\n")
+        finished = conversation.send(config.message.split(b"\n"))
     either: list[Deferred[Any]] = [client.lost, finished]
     _, problem = await race(either)
     if isinstance(problem, ClientError) and not conversation.has_lost_output:
@@ -248,6 +255,16 @@ def feed_standard_input(reactor: IReactorFromThreads, conversation: Conversation
 
     Thread(target=read, daemon=True).start()
     return finished
+
+
+def lose_output(error: OSError) -> int:
+    """Say what is wrong with standard output, unless its reader just went away; return the exit status for it."""
+    # What Python still holds for it must not fail again when the process ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE
+    complain(f"cannot write to standard output: {error.strerror}.")
+    return INPUT_OR_OUTPUT_FAILED
 
 
 def complain(sentence: str) -> None:

@@ -41,13 +41,13 @@ class LinearLineReceiver(LineReceiver):
     def dataReceived(self, data: bytes) -> None:
         if self._waiting is None and not self.paused and not self._is_cutting and len(data) <= self.SLICE:
             self._cut(data)
-            return
-        if self._waiting is None:
-            self._waiting = deque()
-        self._waiting.extend(data[start : start + self.SLICE] for start in range(0, len(data), self.SLICE))
+        else:
+            if self._waiting is None:
+                self._waiting = deque()
+            self._waiting.extend(data[start : start + self.SLICE] for start in range(0, len(data), self.SLICE))
         while self._waiting and not self.paused and not self._is_cutting:
             self._cut(self._waiting.popleft())
-        if not self._waiting:
+        if not self._waiting and not self._is_cutting:
             self._waiting = None
 
     def _cut(self, data: bytes) -> None:

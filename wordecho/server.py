@@ -104,27 +104,25 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
 
     def _finish(self) -> None:
         """Answer what is left of a connection whose peer has ended its sending side, then close it."""
-        self._stop_waiting_for_quiet()
-        self._answer_unterminated()
         self.transport.unregisterProducer()
+        self.transport.write(self._unterminated_reply())
         self.transport.loseConnection()
 
     def _dismiss(self, refusal: Refusal) -> None:
         """Say why, and leave the peer the time to read it."""
-        self.transport.write(wire.encode(refusal) + self._ending)
-        self._leave()
+        self._leave(wire.encode(refusal) + self._ending)
         self.setTimeout(FAREWELL_TIMEOUT)
 
-    def _leave(self) -> None:
+    def _leave(self, last_words: bytes = b"") -> None:
         """
-        End the sending side, once all is sent, and wait for the peer to close.
+        Say ``last_words``, end the sending side, once all is sent, and wait for the peer to close.
 
         What still comes is read and dropped: closed with unread data in its receive buffer, a TCP connection is reset,
         and the peer could lose what was sent to it last.
         """
         self._is_leaving = True
-        self._stop_waiting_for_quiet()
-        self.transport.unregisterProducer()
+        self.transport.unregisterProducer()  # nothing may pause the reading any more
+        self.transport.write(last_words)
         if self.factory.may_linger and _has_half_close(self.transport):
             self.transport.loseWriteConnection()
         else:
@@ -143,9 +141,7 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
             return
         # A peer that goes on sending must not go on for ever; one whose receive buffer is empty has nothing due.
         if self._undrained <= 0 or kernel.unread_octets(self.transport) == 0:
-            if not self._has_sent_line_feed:
-                self._answer_unterminated()
-            self._leave()
+            self._leave(b"" if self._has_sent_line_feed else self._unterminated_reply())
 
     def close_if_all_is_received(self) -> None:
         """Close the connection that was left if its peer's kernel has all that was sent; it may never close itself."""
@@ -183,10 +179,10 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
     def lineLengthExceeded(self, line: bytes) -> None:
         self.transport.write(wire.encode(wire.too_long(self.factory.max_length)) + self._ending)
 
-    def _answer_unterminated(self) -> None:
+    def _unterminated_reply(self) -> bytes:
+        """Return the reply to what has come of a message without an ending, nothing where there is none."""
         message = self.clearLineBuffer()
-        if message:
-            self.transport.write(self.factory.answer(message, terminated=False) + b"\n")
+        return self.factory.answer(message, terminated=False) + b"\n" if message else b""
 
     # The quiet period
 
@@ -203,7 +199,7 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
 
     def _quiet(self) -> None:
         self._quiet_call = None
-        self._answer_unterminated()
+        self.transport.write(self._unterminated_reply())
 
     # Back-pressure
 

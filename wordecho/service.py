@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from select import select
 from typing import Any, cast
 
 from twisted.application.service import Service
@@ -14,9 +14,9 @@ from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, may
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
 from twisted.internet.interfaces import (
     IListeningPort,
+    IReactorCore,
     IReactorFromThreads,
     IReactorTime,
-    IReadDescriptor,
     IStreamServerEndpoint,
 )
 from twisted.logger import Logger
@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 
 from wordecho import kernel, options
 from wordecho.drain import Drain
+from wordecho.ports import BACKLOG, accept_pending, rest_when_exhausted
 from wordecho.server import WordEchoFactory, show_address
 from wordecho.wire import DEFAULT_MAX_LENGTH, DEFAULT_PORT
 
@@ -145,8 +146,6 @@ class CannotStart(SystemExit, Exception):
     """
 
 
-BACKLOG = 1024  # connections that may wait to be accepted
-
 # Descriptors that the process needs besides those of the connections that it takes: standard streams, the reactor's,
 # the ports, the log, and the refused connections that linger.
 SPARE_DESCRIPTORS = 64
@@ -181,12 +180,18 @@ class WordEchoService(Service):
         for endpoint in self.endpoints:
             endpoint.listen(self.factory).addCallbacks(self._listening, self._not_listening)
         if self._problems:
+            for port in self._ports:
+                port.stopListening()
             raise CannotStart("wordecho: " + " ".join(self._problems))
 
     def startService(self) -> None:
+        from twisted.internet import reactor
+
         if not self._ports:
             self.privilegedStartService()
         super().startService()
+        # Who reads that the service listens may stop it, and only a reactor that runs turns a signal into a clean stop.
+        cast(IReactorCore, reactor).callWhenRunning(self._log_addresses)
 
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[Any], Any, None]:
@@ -212,21 +217,27 @@ class WordEchoService(Service):
             )
 
     def _listening(self, port: IListeningPort) -> None:
+        rest_when_exhausted(port, self.factory.reactor)
         self._ports.append(port)
-        self.log.info("Listening on {address}", address=show_address(port.getHost()))
+
+    def _log_addresses(self) -> None:
+        for port in self._ports:
+            self.log.info("Listening on {address}", address=show_address(port.getHost()))
 
     def _not_listening(self, failure: Failure) -> None:
         self._problems.append(failure.getErrorMessage())
         self.log.critical("Not listening: {problem}", problem=failure.getErrorMessage())
 
 
-def accept_pending(port: IListeningPort) -> None:
-    """Accept the connections that ``port`` has in its backlog; their clients take them for made already."""
-    if IReadDescriptor.providedBy(port):
-        for _ in range(BACKLOG):  # a flood of new ones must not hold up the stop
-            if not select([port], [], [], 0)[0]:
-                break
-            port.doRead()
+def use_monotonic_clock(reactor: Any) -> None:
+    """
+    Have ``reactor`` tell the time by a clock that never jumps.
+
+    Twisted's reactors go by the wall clock: set forward, it would time out every connection at once; set back, no timer
+    would run until it has caught up.
+    """
+    if not reactor.getDelayedCalls():  # those would never run
+        reactor.seconds = time.monotonic
 
 
 @contextmanager
@@ -249,6 +260,7 @@ def makeService(options: Options) -> WordEchoService:
     """Make the service of ``twistd wordecho`` as its command line has it."""
     from twisted.internet import reactor
 
+    use_monotonic_clock(reactor)
     factory = WordEchoFactory(
         cast(IReactorTime, reactor),
         max_length=options["max-length"],

@@ -108,8 +108,8 @@ def decode(line: bytes) -> Reply | Refusal:
     """
     try:
         try:
-            return _decode_reply(line)
-        except msgspec.ValidationError:
             return _decode_refusal(line)
+        except msgspec.ValidationError:
+            return _decode_reply(line)
     except RecursionError:
         raise ValueError("nested too deep to be a reply") from None
