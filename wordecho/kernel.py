@@ -18,22 +18,13 @@ except ImportError:  # Windows
     fcntl = resource = termios = None  # type: ignore[assignment]
 
 
-def unread_octets(transport: Any) -> int:
-    """Return how many octets wait in the receive buffer of ``transport``, 0 where that is not known."""
-    return _queued_octets(transport, "FIONREAD")
-
-
 def unacknowledged_octets(transport: Any) -> int:
     """Return how many octets the peer's kernel has not acknowledged yet, 0 where that is not known."""
-    return _queued_octets(transport, "TIOCOUTQ")
-
-
-def _queued_octets(transport: Any, request: str) -> int:
     if fcntl is None or not hasattr(transport, "fileno"):
         return 0
     try:
-        answer = fcntl.ioctl(transport.fileno(), getattr(termios, request), struct.pack("i", 0))
-    except OSError:
+        answer = fcntl.ioctl(transport.fileno(), termios.TIOCOUTQ, struct.pack("i", 0))
+    except (OSError, ValueError):  # it is closed
         return 0
     octets: int = struct.unpack("i", answer)[0]
     return octets
@@ -66,5 +57,8 @@ def raise_descriptor_limit(wanted: int) -> int:
         return wanted
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):  # a platform may have a limit of its own below the hard one
+        return soft
     return wanted

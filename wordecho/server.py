@@ -29,6 +29,10 @@ from wordecho.wire import Refusal
 # Seconds that a peer which was sent away has to read the reason before its connection is cut.
 FAREWELL_TIMEOUT = 5
 
+# Seconds without a byte after which a peer is taken to have sent, when the server stops, what it had sent by then. What
+# its kernel holds back until an earlier reply is acknowledged (Nagle's algorithm) may take 0.2 s to arrive.
+DRAIN_GRACE = 0.25
+
 # Refused connections at once that get this time; a flood of them must not use up the descriptors.
 MAX_LINGERING = 32
 
@@ -60,7 +64,7 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
     _has_ended = False  # the peer has ended its sending side
     _is_leaving = False  # the server has ended its own sending side, or is about to
     _has_said_all = False  # and all that it had to say is with the kernel
-    _undrained: int | None = None  # octets that had reached the receive buffer when the stop began
+    _is_draining = False
     _acknowledged: int | None = None  # octets that the peer had acknowledged when it was last looked at
     _quiet_call: IDelayedCall | None = None
 
@@ -121,9 +125,10 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
         and the peer could lose what was sent to it last.
         """
         self._is_leaving = True
+        self.setTimeout(None)
         self.transport.unregisterProducer()  # nothing may pause the reading any more
         self.transport.write(last_words)
-        if self.factory.may_linger and _has_half_close(self.transport):
+        if self.factory.may_linger(self) and _has_half_close(self.transport):
             self.transport.loseWriteConnection()
         else:
             self.transport.loseConnection()
@@ -131,22 +136,23 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
     # The end of the server
 
     def drain(self) -> None:
-        """Answer the messages that have reached this machine, and leave."""
+        """Answer what the peer had sent by now, and leave."""
         if not self._has_ended and not self._is_leaving:
-            self._undrained = kernel.unread_octets(self.transport)
-            self._leave_if_drained()
+            self._is_draining = True
+            self.setTimeout(DRAIN_GRACE)
 
-    def _leave_if_drained(self) -> None:
-        if self._undrained is None or self._is_leaving or self.paused:
-            return
-        # A peer that goes on sending must not go on for ever; one whose receive buffer is empty has nothing due.
-        if self._undrained <= 0 or kernel.unread_octets(self.transport) == 0:
+    def leave_if_reading(self) -> None:
+        """Leave though the peer may go on sending, unless it is behind with reading."""
+        if self._is_draining and not (self._is_leaving or self._has_ended or self.paused):
             self._leave(b"" if self._has_sent_line_feed else self._unterminated_reply())
+            self.setTimeout(DRAIN_GRACE)
 
-    def close_if_all_is_received(self) -> None:
-        """Close the connection that was left if its peer's kernel has all that was sent; it may never close itself."""
-        if self._has_said_all and kernel.unacknowledged_octets(self.transport) == 0:
-            self.transport.loseConnection()
+    def _look_after_grace(self) -> None:
+        if not self._is_leaving:
+            self.leave_if_reading()
+        elif self._has_said_all and kernel.unacknowledged_octets(self.transport) == 0:
+            self.transport.loseConnection()  # its kernel has all that was sent; the peer itself may never close
+        self.setTimeout(DRAIN_GRACE)
 
     # Messages and replies
 
@@ -155,11 +161,7 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
             return
         self.resetTimeout()
         super().dataReceived(data)
-        if not self._has_sent_line_feed:
-            self._wait_for_quiet()
-        if self._undrained is not None:
-            self._undrained -= len(data)
-            self._leave_if_drained()
+        self._wait_for_quiet()
 
     def linesReceived(self, lines: list[bytes]) -> None:
         self._has_sent_line_feed = True
@@ -187,6 +189,8 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
     # The quiet period
 
     def _wait_for_quiet(self) -> None:
+        if self.paused or self._has_sent_line_feed:
+            return  # a peer that is not read is not quiet
         if self._quiet_call is not None:
             self._quiet_call.reset(self.factory.quiet_period)
         elif self.factory.quiet_period:
@@ -205,6 +209,7 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
 
     def pauseProducing(self) -> None:
         self._acknowledged = kernel.acknowledged_octets(self.transport)
+        self._stop_waiting_for_quiet()
         super().pauseProducing()
 
     def resumeProducing(self) -> None:
@@ -217,7 +222,7 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
             self._finish()
         else:
             self.transport.resumeProducing()
-            self._leave_if_drained()
+            self._wait_for_quiet()
 
     # The idle timeout
 
@@ -225,6 +230,9 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
         return self.factory.reactor.callLater(period, func)
 
     def timeoutConnection(self) -> None:
+        if self._is_draining:
+            self._look_after_grace()
+            return
         if not (self.paused or self._has_ended or self._is_leaving):
             self._dismiss(wire.idle_timeout(self.factory.idle_timeout))
             return
@@ -283,10 +291,9 @@ class WordEchoFactory(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> WordEchoProtocol:  # type: ignore[override]
         return WordEchoProtocol(self)
 
-    @property
-    def may_linger(self) -> bool:
-        """Whether a connection that is left may stay until its peer closes; many refused ones at once may not."""
-        return len(self.connections) - len(self._hosts) <= MAX_LINGERING
+    def may_linger(self, connection: WordEchoProtocol) -> bool:
+        """Whether ``connection``, once left, may stay until its peer closes; many refused ones at once may not."""
+        return connection in self._hosts or len(self.connections) - len(self._hosts) <= MAX_LINGERING
 
     def admit(self, connection: WordEchoProtocol) -> Refusal | None:
         """Take ``connection`` in, or return why it is one too many."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -27,6 +25,7 @@ from wordecho import kernel, options
 from wordecho.drain import Drain
 from wordecho.ports import BACKLOG, accept_pending, rest_when_exhausted
 from wordecho.server import WordEchoFactory, show_address
+from wordecho.signals import SecondSignal
 from wordecho.wire import DEFAULT_MAX_LENGTH, DEFAULT_PORT
 
 
@@ -165,7 +164,7 @@ class WordEchoService(Service):
     ) -> None:
         self.endpoints = endpoints
         self.factory = factory
-        self.drain_timeout = drain_timeout
+        self._drain = Drain(factory.reactor, factory, drain_timeout)
         self._ports: list[IListeningPort] = []
         self._problems: list[str] = []
 
@@ -190,20 +189,24 @@ class WordEchoService(Service):
         if not self._ports:
             self.privilegedStartService()
         super().startService()
+        self._signals = SecondSignal(cast(IReactorFromThreads, reactor), self._drain.abort)
+        cast(IReactorCore, reactor).callWhenRunning(self._signals.take)
         # Who reads that the service listens may stop it, and only a reactor that runs turns a signal into a clean stop.
         cast(IReactorCore, reactor).callWhenRunning(self._log_addresses)
 
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[Any], Any, None]:
-        """Stop listening, answer what is due, and let the connections go; a second signal cuts them off at once."""
+        """Stop listening, answer what is due, and let the connections go."""
         super().stopService()
         ports, self._ports = self._ports, []
         for port in ports:
             accept_pending(port)
-        yield gatherResults([maybeDeferred(port.stopListening) for port in ports])
-        drain = Drain(self.factory.reactor, self.factory, self.drain_timeout)
-        with signals_call(drain.abort):
-            yield drain.start()
+        closed = yield DeferredList([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
+        for succeeded, failure in closed:
+            if not succeeded:
+                self.log.warn("A port did not close well: {problem}", problem=failure.getErrorMessage())
+        yield self._drain.start()
+        self._signals.restore()
 
     def _raise_descriptor_limit(self) -> None:
         limit = kernel.raise_descriptor_limit(self.factory.max_connections + SPARE_DESCRIPTORS)
@@ -238,22 +241,6 @@ def use_monotonic_clock(reactor: Any) -> None:
     """
     if not reactor.getDelayedCalls():  # those would never run
         reactor.seconds = time.monotonic
-
-
-@contextmanager
-def signals_call(function: Callable[[], None]) -> Iterator[None]:
-    """Have SIGINT and SIGTERM call ``function`` in the reactor's thread meanwhile."""
-    from twisted.internet import reactor
-
-    def handle(*_: object) -> None:
-        cast(IReactorFromThreads, reactor).callFromThread(function)
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def makeService(options: Options) -> WordEchoService:
