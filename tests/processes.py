@@ -55,6 +55,11 @@ class Twistd(ProcessProtocol):
             raise ProcessExitedAlready
         os.kill(self.pid, getattr(signal, f"SIG{name}"))
 
+    async def listens(self, count: int) -> list[str]:
+        """Wait until it listens on ``count`` endpoints; return what the log says of each, in their order."""
+        await self.logged(rf"(?s)(Listening on [^\n]*\n.*?){{{count}}}")
+        return re.findall(r"Listening on ([^\n]*)\n", self.log)
+
     def outReceived(self, data: bytes) -> None:
         self.log += data.decode()
         self._look()
@@ -83,10 +88,33 @@ async def twistd(*options: str, limit: str = "") -> AsyncIterator[tuple[Twistd, 
 
     It is ended with SIGTERM on leaving, unless it has ended by then.
     """
-    child = spawn_twistd("--port", "0", "--interface", "127.0.0.1", *options, limit=limit)
+    async with ending(spawn_twistd("--port", "0", "--interface", "127.0.0.1", *options, limit=limit)) as child:
+        yield child, port_of((await child.listens(1))[0])
+
+
+@asynccontextmanager
+async def listening_twistd(*options: str) -> AsyncIterator[list[str]]:
+    """
+    Run ``twistd -n wordecho`` with ``options`` and no others, as :func:`twistd` does; yields where it listens.
+
+    What it logs must have no traceback in it.
+    """
+    count = len([option for option in options if option in ("--port", "--udp", "--listen")])
+    async with ending(spawn_twistd(*options)) as child:
+        yield await child.listens(count)
+    assert "Traceback" not in child.log, child.log
+
+
+def port_of(address: str) -> int:
+    """Return the port of an address that the log shows."""
+    return int(re.findall(r":(\d+)\b", address)[-1])
+
+
+@asynccontextmanager
+async def ending(child: Twistd) -> AsyncIterator[Twistd]:
+    """End ``child`` with SIGTERM on leaving, unless it has ended by then."""
     try:
-        match = await child.logged(r"Listening on 127\.0\.0\.1:(\d+)")
-        yield child, int(match[1])
+        yield child
     finally:
         with suppress(ProcessExitedAlready):
             child.signal("TERM")
@@ -94,12 +122,12 @@ async def twistd(*options: str, limit: str = "") -> AsyncIterator[tuple[Twistd, 
             await child.ended.addTimeout(PATIENCE, reactor)
 
 
-def spawn_twistd(*options: str, limit: str = "") -> Twistd:
-    """Run ``twistd -n wordecho`` with ``options``, under a ``limit`` such as ``ulimit -n 100``."""
+def spawn_twistd(*options: str, limit: str = "", folder: str | None = None) -> Twistd:
+    """Start ``twistd -n wordecho`` in ``folder``, by default that of the tests, under a ``limit`` of the shell's."""
     child = Twistd()
     command = f'{limit or ":"}; exec "$@"'
     arguments = ["/bin/sh", "-c", command, "sh", TWISTD, "-n", "--pidfile=", "wordecho", *options]
-    reactor.spawnProcess(child, "/bin/sh", arguments, env=os.environ)
+    reactor.spawnProcess(child, "/bin/sh", arguments, env=os.environ, path=folder)
     return child
 
 
@@ -114,3 +142,32 @@ async def process_output(*command: str, stdin: bytes = b"") -> tuple[bytes, str,
 async def client_command(*arguments: str, stdin: bytes = b"") -> tuple[bytes, str, int]:
     """Run ``python -m wordecho.client``, as :func:`process_output` does."""
     return await process_output(sys.executable, "-m", "wordecho.client", *arguments, stdin=stdin)
+
+
+class Program(ProcessProtocol):
+    """
+    Any other program as a child process that runs until it is ended.
+
+    :ivar ended: fires when it has
+    """
+
+    def __init__(self) -> None:
+        self.ended: Deferred[None] = Deferred()
+
+    def processEnded(self, reason: Failure) -> None:
+        self.ended.callback(None)
+
+
+@asynccontextmanager
+async def running(*command: str, descriptors: dict[int, int]) -> AsyncIterator[None]:
+    """Run ``command`` with these file ``descriptors`` besides its standard streams; it is ended on leaving."""
+    child = Program()
+    process = reactor.spawnProcess(
+        child, command[0], command, env=ENVIRONMENT, childFDs={0: "w", 1: "r", 2: "r"} | descriptors
+    )
+    try:
+        yield
+    finally:
+        with suppress(ProcessExitedAlready):
+            process.signalProcess("TERM")
+        await child.ended.addTimeout(PATIENCE, reactor)

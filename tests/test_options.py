@@ -9,7 +9,9 @@ from contextlib import redirect_stdout
 from importlib.metadata import version
 from typing import Any
 
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -98,6 +100,30 @@ class SecondsTests(SynchronousTestCase):
         self.assertEqual(convert("0.001"), 0.001)
 
 
+class NamesReactor(MemoryReactorClock):
+    """
+    A reactor on which each name has the same addresses.
+
+    :ivar asked: the families of each look-up
+    """
+
+    def __init__(self, *hosts: str) -> None:
+        super().__init__()
+        self.asked: list[Any] = []
+        self._addresses = [(IPv6Address if ":" in host else IPv4Address)("TCP", host, 65432) for host in hosts]
+        self.nameResolver: Any = self
+
+    def resolveHostName(
+        self, receiver: Any, name: str, portNumber: int = 0, families: Any = None, semantics: str = "TCP"
+    ) -> Any:
+        self.asked.append(families and tuple(families))
+        receiver.resolutionBegan(None)
+        for address in self._addresses:
+            if families is None or isinstance(address, tuple(families)):
+                receiver.addressResolved(address)
+        receiver.resolutionComplete()
+
+
 def parse(*arguments: str) -> Options:
     config = Options()
     config.parseOptions(list(arguments))
@@ -157,6 +183,40 @@ class ClientOptionsTests(SynchronousTestCase):
         self.assertEqual(
             self.refusal("-t", "nan", "::1"), "--timeout takes a number of seconds above 0 and up to 604800, not 'nan'."
         )
+
+    def test_options_that_do_not_go_together_are_refused(self) -> None:
+        for arguments, sentence in (
+            (["-4", "-6", "localhost"], "--ipv4 and --ipv6 do not go together."),
+            (["--udp", "--tls", "localhost"], "--udp and --tls do not go together."),
+            (["--ca", "ca.pem", "localhost"], "--ca ca.pem goes with --tls."),
+            (["--tls", "--key", "key.pem", "::1"], "--key key.pem needs --cert, the certificate that it is for."),
+            (["-4", "::1"], "--ipv4 goes with a name or an IPv4 address, not '::1'."),
+            (["-6", "127.0.0.1"], "--ipv6 goes with a name or an IPv6 address, not '127.0.0.1'."),
+            (
+                ["--udp", "unix:/run/wordecho.sock"],
+                "--udp goes with a name or an address; 'unix:/run/wordecho.sock' says itself how to get there.",
+            ),
+            (["--tls", "--ca", "/nosuch", "::1"], "--ca /nosuch: cannot read '/nosuch': No such file or directory."),
+        ):
+            self.assertEqual(self.refusal(*arguments), sentence)
+
+    def test_a_family_that_was_chosen_is_the_only_one_that_a_name_is_looked_up_in(self) -> None:
+        for option, family, address in (("-4", IPv4Address, "192.0.2.1"), ("-6", IPv6Address, "2001:db8::1")):
+            reactor = NamesReactor("2001:db8::1", "192.0.2.1")
+            parse(option, "example.org").endpoint(reactor).connect(None)
+            self.assertEqual(reactor.asked, [(family,)])
+            self.assertEqual([host for host, *_ in reactor.tcpClients], [address])
+
+    def test_where_one_address_does_not_answer_the_next_is_tried_soon(self) -> None:
+        reactor = NamesReactor("2001:db8::1", "192.0.2.1")
+        connected = parse("example.org").endpoint(reactor).connect(Factory.forProtocol(Protocol))
+        self.assertEqual([host for host, *_ in reactor.tcpClients], ["2001:db8::1"])
+        reactor.advance(0.3)
+        self.assertEqual([host for host, *_ in reactor.tcpClients], ["2001:db8::1", "192.0.2.1"])
+        attempt: Any = reactor.tcpClients[1][2]
+        attempt.buildProtocol(None).makeConnection(StringTransport())
+        self.successResultOf(connected)
+        self.assertTrue(reactor.connectors[0].stoppedConnecting)
 
     def test_the_words_of_the_message_are_joined_by_one_space(self) -> None:
         self.assertEqual(parse("::1", "Hello,", "wide  world", "", "!").message, b"Hello, wide  world  !")

@@ -6,36 +6,21 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 import pytest_twisted
 
-from tests.processes import process_output, twistd
+from tests.kinds import make_certificate
+from tests.processes import ending, port_of, process_output, spawn_twistd, twistd
+from tests.snippets import ROOT, code_blocks, commands
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.rst").read_text()
+README = "README.rst"
+README_TEXT = (ROOT / README).read_text()
 
-
-def code_blocks(*kinds: str) -> list[str]:
-    """Return the README's code blocks of these ``kinds``, in order."""
-    pattern = rf"^\.\. code-block:: (?:{'|'.join(kinds)})\n\n((?:   .*\n|\n)+)"
-    return [dedent(block).strip("\n") + "\n" for block in re.findall(pattern, README, re.MULTILINE)]
+_, TEST_COMMAND, MAKE_CERTIFICATE = (command for command, output in commands(README) if not output)
 
 
-def commands() -> list[tuple[str, str]]:
-    """Return each command of the README's console blocks with the output that stands below it."""
-    return [
-        (command, output)
-        for block in code_blocks("console")
-        for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
-    ]
-
-
-_, TEST_COMMAND = (command for command, output in commands() if not output)
-
-
-@pytest.mark.parametrize(("command", "output"), [(command, output) for command, output in commands() if output])
+@pytest.mark.parametrize(("command", "output"), [(command, output) for command, output in commands(README) if output])
 @pytest_twisted.ensureDeferred
 async def test_a_command_prints_what_the_readme_shows(command: str, output: str) -> None:
     if "| nc " in command and not shutil.which("nc"):
@@ -49,7 +34,9 @@ async def test_a_command_prints_what_the_readme_shows(command: str, output: str)
 
 
 @pytest.mark.parametrize(
-    ("program", "output"), list(zip(code_blocks("python"), code_blocks("text"), strict=True)), ids=["socket", "analyze"]
+    ("program", "output"),
+    list(zip(code_blocks(README, "python"), code_blocks(README, "text"), strict=True)),
+    ids=["socket", "analyze"],
 )
 @pytest_twisted.ensureDeferred
 async def test_a_program_prints_what_the_readme_shows(program: str, output: str) -> None:
@@ -58,8 +45,23 @@ async def test_a_program_prints_what_the_readme_shows(program: str, output: str)
     assert (out.decode(), err, status) == (output, "", 0)
 
 
+@pytest_twisted.ensureDeferred
+async def test_the_recipe_for_tls_works(tmp_path: Path) -> None:
+    assert commands("docs/sockets.rst")[0][0] == MAKE_CERTIFICATE
+    make_certificate(tmp_path)
+    server, client = re.findall(
+        r"^   \.venv/bin/(?:twistd -n|python -m) (wordecho.*6433.*)$", README_TEXT, re.MULTILINE
+    )
+    _, *options = server.replace("6433", "0").split()
+    async with ending(spawn_twistd(*options, folder=str(tmp_path))) as child:
+        (address,) = await child.listens(1)
+        command = f"cd {tmp_path}; {sys.executable} -m {client.replace('6433', str(port_of(address)))}"
+        out, err, status = await process_output("/bin/sh", "-c", command)
+    assert (out, err, status) == (b"2 words, 2 unique, 12 characters, 12 bytes\nHello world\n", "", 0)
+
+
 def test_the_socket_program_has_ten_lines() -> None:
-    program = code_blocks("python")[0]
+    program = code_blocks(README, "python")[0]
     assert len([line for line in program.splitlines() if line]) <= 10
 
 

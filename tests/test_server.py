@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import ITCPTransport
@@ -77,11 +77,14 @@ class TCPTransport(StringTransport):
 
 
 class ServerTestCase(SynchronousTestCase):
+    # tests/test_server_kinds.py runs all of this over other kinds of stream.
+    kind: type[Connection] = Connection
+
     def setUp(self) -> None:
         self.clock = Clock()
 
     def connect(self, **parameters: Any) -> Connection:
-        return Connection(WordEchoFactory(self.clock, **parameters))
+        return self.kind(WordEchoFactory(self.clock, **parameters))
 
 
 class MessageTests(ServerTestCase):
@@ -124,7 +127,15 @@ class MessageTests(ServerTestCase):
         connection.send(b"Hello HELLO hello\n")
         self.assertEqual(connection.replies()[0]["unique_words"], ["Hello"])
 
-    @settings(deadline=None, derandomize=True, max_examples=300)
+
+class CuttingTests(ServerTestCase):
+    # The same function is the test of each kind of stream.
+    @settings(
+        deadline=None,
+        derandomize=True,
+        max_examples=300,
+        suppress_health_check=[HealthCheck.differing_executors],
+    )
     @given(
         st.lists(
             st.tuples(
@@ -363,10 +374,10 @@ class ConnectionLimitTests(ServerTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.factory = WordEchoFactory(self.clock, max_connections=2)
-        self.first, self.second = Connection(self.factory), Connection(self.factory)
+        self.first, self.second = self.kind(self.factory), self.kind(self.factory)
 
     def test_one_connection_too_many_is_told_and_sent_away(self) -> None:
-        third = Connection(self.factory)
+        third = self.kind(self.factory)
         (reply,) = third.replies()
         self.assertEqual((reply["error"], reply["limit"]), ("too-many-connections", 2))
         self.assertTrue(third.transport.disconnecting)
@@ -374,18 +385,18 @@ class ConnectionLimitTests(ServerTestCase):
         self.assertEqual(third.received(), b"")
 
     def test_the_others_are_answered_as_ever(self) -> None:
-        Connection(self.factory)
+        self.kind(self.factory)
         self.first.send(b"one\n")
         self.assertEqual(self.first.received(), ONE + b"\n")
 
     def test_a_connection_that_is_gone_makes_room(self) -> None:
         self.first.lose()
-        third = Connection(self.factory)
+        third = self.kind(self.factory)
         third.send(b"one\n")
         self.assertEqual(third.received(), ONE + b"\n")
 
     def test_one_that_was_sent_away_takes_no_room(self) -> None:
-        Connection(self.factory).lose()
+        self.kind(self.factory).lose()
         self.first.lose()
         self.assertEqual(len(self.factory.connections), 1)
 
@@ -465,7 +476,7 @@ class SocketOptionTests(ServerTestCase):
 class TimerTests(ServerTestCase):
     def test_no_timer_is_left_behind_by_a_connection(self) -> None:
         factory = WordEchoFactory(self.clock, max_connections=1)
-        first, refused = Connection(factory), Connection(factory)
+        first, refused = self.kind(factory), self.kind(factory)
         first.send(b"no line feed")
         self.assertNotEqual(self.clock.getDelayedCalls(), [])
         for connection in first, refused:

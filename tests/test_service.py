@@ -15,6 +15,7 @@ from twisted.plugin import getPlugins
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from wordecho.listen import DatagramEndpoint, EveryAddressEndpoint
 from wordecho.server import WordEchoFactory
 from wordecho.service import CannotStart, Options, WordEchoService, makeService
 
@@ -43,6 +44,7 @@ class OptionsTests(SynchronousTestCase):
             "--max-connections": ["0", "-1", "x", ""],
             "--idle-timeout": ["-1", "nan", "inf", "soon", "", "1e9"],
             "--quiet-period": ["-1", "nan", "inf", "x", ""],
+            "--udp": ["65536", "-1", "domain", ""],
             "--listen": ["tcp", "tcp:x", "nosuch:1", "unix", "", "ssl:6443:privateKey=/nosuch.pem"],
         }.items():
             for value in values:
@@ -76,6 +78,12 @@ class OptionsTests(SynchronousTestCase):
     def test_listen_stands_instead_of_the_default_port_and_beside_a_given_one(self) -> None:
         self.assertEqual(len(parse("--listen=tcp:0", "--listen=tcp:0").endpoints), 2)
         self.assertEqual(len(parse("--listen=tcp:0", "--port=0").endpoints), 2)
+
+    def test_datagrams_are_taken_where_they_are_asked_for_and_besides_the_port(self) -> None:
+        kinds = [type(endpoint) for endpoint in parse("--udp=0").endpoints]
+        self.assertEqual(kinds, [EveryAddressEndpoint, DatagramEndpoint])
+        self.assertEqual(len(parse("--listen=tcp:0", "--udp=0", "--interface=::1").endpoints), 2)
+        self.assertEqual([type(endpoint) for endpoint in parse().endpoints], [EveryAddressEndpoint])
 
     def test_an_address_of_either_family_is_listened_on(self) -> None:
         self.assertIsInstance(parse("--interface=127.0.0.1").endpoints[0], TCP4ServerEndpoint)

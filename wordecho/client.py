@@ -9,7 +9,14 @@ from typing import NoReturn
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectingCancelledError
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, IStreamClientEndpoint, ITCPTransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IReactorTime,
+    IStreamClientEndpoint,
+    ITCPTransport,
+    IUNIXTransport,
+)
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
@@ -68,7 +75,8 @@ class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
         self._error: ClientError | None = None
 
     def connectionMade(self) -> None:
-        if ITCPTransport.providedBy(self.transport):
+        # Twisted's UNIX transports are TCP transports by inheritance.
+        if ITCPTransport.providedBy(self.transport) and not IUNIXTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
 
     def ask(self, message: bytes) -> Deferred[Answer]:
@@ -148,7 +156,8 @@ class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.setTimeout(None)
         if self._error is None and (self._due or not self._is_closed):
-            self._error = ServerGoneError(f"the connection to the server is gone: {reason.getErrorMessage()}")
+            why = why_tls_failed(reason.value) or f"the connection to the server is gone: {reason.getErrorMessage()}"
+            self._error = ServerGoneError(why)
         self.lost.callback(self._error)
         while self._due:
             _, answer = self._due.popleft()
@@ -156,6 +165,15 @@ class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
 
     def callLater(self, period: float, func: Callable[[], None]) -> IDelayedCall:
         return self.factory.reactor.callLater(period, func)
+
+
+def why_tls_failed(error: BaseException | None) -> str | None:
+    """Return what was wrong with the TLS of the connection that ``error`` ended, None where it was something else."""
+    try:
+        from wordecho.tls import why_it_failed
+    except ImportError:  # where there is no TLS, nothing is wrong with it
+        return None
+    return why_it_failed(error)
 
 
 class WordEchoClientFactory(Factory):

@@ -11,16 +11,19 @@ from contextlib import suppress
 from threading import Thread
 from typing import IO, Any, NoReturn
 
-from twisted.internet.abstract import isIPv6Address
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, DeferredList, race
-from twisted.internet.endpoints import HostnameEndpoint, clientFromString
+from twisted.internet.endpoints import HostnameEndpoint, clientFromString, wrapClientTLS
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import react
 from twisted.internet.threads import blockingCallFromThread
 from twisted.python import usage
+from zope.interface import directlyProvides, providedBy
 
 from wordecho import options
 from wordecho.client import DEFAULT_TIMEOUT, Answer, ClientError, NotWordEchoError, WordEchoClientProtocol, connect
+from wordecho.datagram_client import WordEchoDatagramClient, connect_datagrams
 from wordecho.lines import LinearLineReceiver
 from wordecho.wire import DEFAULT_PORT, Refusal
 
@@ -48,7 +51,7 @@ class Options(options.Options):
         "failed."
     )
     optParameters = [  # noqa: RUF012 (Twisted's own way to declare them)
-        ["port", "p", None, f"TCP port [default: {DEFAULT_PORT}]", options.whole_number("port", 1, 65535)],
+        ["port", "p", None, f"TCP or UDP port [default: {DEFAULT_PORT}]", options.whole_number("port", 1, 65535)],
         [
             "timeout",
             "t",
@@ -56,8 +59,15 @@ class Options(options.Options):
             "seconds for connecting, and for each silence while replies are due",
             options.seconds("timeout", zero=False),
         ],
+        ["ca", None, None, "file of the authorities that vouch for the server, in PEM [default: this machine's]"],
+        ["cert", None, None, "file of the client's own certificate, in PEM, where the server asks for one"],
+        ["key", None, None, "file of its private key, in PEM [default: the file of --cert]"],
     ]
     optFlags = [  # noqa: RUF012
+        ["ipv4", "4", "go by IPv4 only"],
+        ["ipv6", "6", "go by IPv6 only"],
+        ["udp", None, "send each message as a datagram"],
+        ["tls", None, "speak TLS, and check the server's certificate"],
         ["json", None, "print each reply line as it came, and nothing else"],
     ]
 
@@ -71,24 +81,106 @@ class Options(options.Options):
         # An argument that is not UTF-8 goes out as the bytes that it came as; the server says what is wrong with it.
         self.message = None if words in ((), ("-",)) else os.fsencode(" ".join(words))
 
+    def postOptions(self) -> None:
+        for one, other in (("ipv4", "ipv6"), ("udp", "tls")):
+            if self[one] and self[other]:
+                raise usage.UsageError(f"--{one} and --{other} do not go together.")
+        for option in ("ca", "cert", "key"):
+            if self[option] is not None and not self["tls"]:
+                raise usage.UsageError(f"--{option} {self[option]} goes with --tls.")
+        if self["key"] is not None and self["cert"] is None:
+            raise usage.UsageError(f"--key {self['key']} needs --cert, the certificate that it is for.")
+        if self._is_name_or_address:
+            if (self["ipv4"] and isIPv6Address(self.host)) or (self["ipv6"] and isIPAddress(self.host)):
+                option, family = ("ipv4", "IPv4") if self["ipv4"] else ("ipv6", "IPv6")
+                raise usage.UsageError(f"--{option} goes with a name or an {family} address, not {self.host!r}.")
+        else:
+            for option in ("ipv4", "ipv6", "udp", "tls"):
+                if self[option]:
+                    raise usage.UsageError(
+                        f"--{option} goes with a name or an address; {self.host!r} says itself how to get there."
+                    )
+
+    @property
+    def _is_name_or_address(self) -> bool:
+        return ":" not in self.host or (isIPv6Address(self.host) and self.host.isascii())  # a zone may be no name
+
+    async def connect(self, reactor: Any) -> WordEchoClientProtocol | WordEchoDatagramClient:
+        """
+        Connect to the server.
+
+        :raises usage.UsageError: if HOST is a description that does not parse, or a certificate is of no use.
+        :raises ClientError: if the server cannot be reached.
+        """
+        if self["udp"]:
+            return await connect_datagrams(
+                self._in_one_family(reactor), self.host, self["port"] or DEFAULT_PORT, timeout=self["timeout"]
+            )
+        return await connect(reactor, self.endpoint(reactor), timeout=self["timeout"])
+
     def endpoint(self, reactor: Any) -> Any:
         """
         Return where the server is.
 
-        :raises usage.UsageError: if HOST is a description that does not parse.
+        :raises usage.UsageError: if HOST is a description that does not parse, or a certificate is of no use.
         """
-        is_description = ":" in self.host and not isIPv6Address(self.host)
-        if is_description and self["port"] is not None:
+        if self._is_name_or_address:
+            reactor = self._in_one_family(reactor)
+            endpoint = HostnameEndpoint(reactor, self.host, self["port"] or DEFAULT_PORT, timeout=self["timeout"])
+            return wrapClientTLS(self._tls_options(), endpoint) if self["tls"] else endpoint
+        if self["port"] is not None:
             raise usage.UsageError(f"--port goes with a name or an address; {self.host!r} has a port of its own.")
         try:
-            if is_description:
-                return clientFromString(reactor, self.host)
-            return HostnameEndpoint(reactor, self.host, self["port"] or DEFAULT_PORT, timeout=self["timeout"])
+            return clientFromString(reactor, self.host)
         except Exception as error:  # whatever a description's own parser raises
             raise usage.UsageError(
                 f"HOST is a name, an address or a client endpoint such as unix:/run/wordecho.sock, not {self.host!r} "
                 f"({error}); a port goes into --port."
             ) from error
+
+    def _in_one_family(self, reactor: Any) -> Any:
+        if self["ipv4"]:
+            return OneFamilyReactor(reactor, IPv4Address)
+        return OneFamilyReactor(reactor, IPv6Address) if self["ipv6"] else reactor
+
+    def _tls_options(self) -> Any:
+        try:
+            from wordecho.tls import client_options
+        except ImportError as error:
+            raise usage.UsageError(options.TLS_IS_MISSING) from error
+        try:
+            return client_options(self.host, ca=self["ca"], cert=self["cert"], key=self["key"])
+        except ValueError as error:
+            given = [f"--{option} {self[option]}" for option in ("ca", "cert", "key") if self[option] is not None]
+            raise usage.UsageError(f"{', '.join(given)}: {error}") from error
+
+
+class OneFamilyReactor:
+    """A reactor for which names have addresses of one family only."""
+
+    def __init__(self, reactor: Any, family: type[IPv4Address | IPv6Address]) -> None:
+        self._reactor = reactor
+        self._family = family
+        directlyProvides(self, providedBy(reactor))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    @property
+    def nameResolver(self) -> OneFamilyReactor:
+        return self
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: Any,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: object = None,
+        transportSemantics: str = "TCP",
+    ) -> Any:
+        return self._reactor.nameResolver.resolveHostName(
+            resolutionReceiver, hostName, portNumber, [self._family], transportSemantics
+        )
 
 
 class MessageReader(LinearLineReceiver):
@@ -113,7 +205,9 @@ class MessageReader(LinearLineReceiver):
 class Conversation:
     """Sends messages and prints what comes for them."""
 
-    def __init__(self, client: WordEchoClientProtocol, output: IO[bytes], *, as_json: bool) -> None:
+    def __init__(
+        self, client: WordEchoClientProtocol | WordEchoDatagramClient, output: IO[bytes], *, as_json: bool
+    ) -> None:
         self.exit_status = ALL_ANSWERED
         self._client = client
         self._output = output
@@ -211,7 +305,7 @@ def main() -> NoReturn:
 async def converse(reactor: Any, config: Options) -> int:
     """Connect, send all messages and print what comes for them; return the exit status."""
     try:
-        client = await connect(reactor, config.endpoint(reactor), timeout=config["timeout"])
+        client = await config.connect(reactor)
     except usage.UsageError as error:
         return complain_of_usage(error)
     except ClientError as error:

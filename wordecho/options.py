@@ -14,6 +14,8 @@ from twisted.python import usage
 # Above this the reactor's own arithmetic with milliseconds ends.
 MAX_SECONDS = 604_800
 
+TLS_IS_MISSING = "TLS needs more than is installed; install wordecho[tls], as in pip install '.[tls]'."
+
 
 class Options(usage.Options):
     """Options whose ``--version`` is that of this project."""

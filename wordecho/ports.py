@@ -13,18 +13,14 @@ BACKLOG = 1024  # connections that may wait to be accepted
 REST = 1
 
 
-def _can_accept(port: object) -> bool:
-    return IReadDescriptor.providedBy(port)
-
-
 def has_pending(port: Any) -> bool:
-    """Whether a connection waits to be accepted."""
+    """Whether a connection waits to be accepted, or a datagram to be read."""
     return bool(select([port], [], [], 0)[0])
 
 
 def accept_pending(port: Any) -> None:
     """Accept the connections in the backlog of ``port``; their clients take them for made already."""
-    if _can_accept(port):
+    if IReadDescriptor.providedBy(port):
         for _ in range(BACKLOG):  # a flood of new ones must not hold up the stop
             if not has_pending(port):
                 break
@@ -38,7 +34,7 @@ def rest_when_exhausted(port: Any, clock: IReactorTime) -> None:
     Twisted keeps a descriptor in reserve, to take and close what it cannot serve; where that is lost too, it would be
     told of the pending connection again at once, without end.
     """
-    if not _can_accept(port):
+    if not hasattr(port, "sessionno"):  # the number of the next connection: a port of Twisted's for streams
         return
     accept = port.doRead
 

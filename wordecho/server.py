@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
@@ -15,6 +16,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
     ISSLTransport,
     ITCPTransport,
+    IUNIXTransport,
 )
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.logger import Logger
@@ -40,12 +42,26 @@ MAX_LINGERING = 32
 def show_address(address: IAddress) -> str:
     """Write ``address`` as people do, ready for the log."""
     match address:
-        case IPv4Address(host=host, port=port):
-            return f"{host}:{port}"
-        case IPv6Address(host=host, port=port):
-            return f"[{host}]:{port}"
+        case IPv4Address(port=port):
+            return f"{host_of(address)}:{port}"
+        case IPv6Address(port=port):
+            host = host_of(address)
+            return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+        case UNIXAddress(name=name):
+            return f"unix:{os.fsdecode(name)}" if name else "a local process"
         case _:
             return repr(address)
+
+
+def host_of(address: IAddress) -> str | None:
+    """
+    Return the IP address of ``address``, None where it has none.
+
+    A socket that takes both families shows an IPv4 peer as an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2);
+    here it is an IPv4 address again.
+    """
+    host: str | None = getattr(address, "host", None)
+    return host.removeprefix("::ffff:") if host is not None and "." in host else host
 
 
 @implementer(IHalfCloseableProtocol)
@@ -77,7 +93,8 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
     def connectionMade(self) -> None:
         self.MAX_LENGTH = self.factory.max_length
         self.log.debug("{peer} came", peer=show_address(self.transport.getPeer()))
-        if ITCPTransport.providedBy(self.transport):
+        # Twisted's UNIX transports are TCP transports by inheritance.
+        if ITCPTransport.providedBy(self.transport) and not IUNIXTransport.providedBy(self.transport):
             # A reply goes out at once, not when the peer has acknowledged the one before it.
             self.transport.setTcpNoDelay(True)
             # A peer that has vanished is found out even where there is no idle timeout.
@@ -298,7 +315,7 @@ class WordEchoFactory(ServerFactory):
     def admit(self, connection: WordEchoProtocol) -> Refusal | None:
         """Take ``connection`` in, or return why it is one too many."""
         self.connections.add(connection)
-        host = getattr(connection.transport.getPeer(), "host", None)  # a UNIX socket's peer has none
+        host = host_of(connection.transport.getPeer())
         if len(self._hosts) >= self.max_connections:
             return wire.too_many_connections(self.max_connections)
         if host is not None and self._connections_of[host] >= self.max_connections_per_host > 0:

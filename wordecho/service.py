@@ -9,13 +9,11 @@ from typing import Any, cast
 from twisted.application.service import Service
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
 from twisted.internet.interfaces import (
     IListeningPort,
     IReactorCore,
     IReactorFromThreads,
     IReactorTime,
-    IStreamServerEndpoint,
 )
 from twisted.logger import Logger
 from twisted.python import usage
@@ -23,8 +21,9 @@ from twisted.python.failure import Failure
 
 from wordecho import kernel, options
 from wordecho.drain import Drain
-from wordecho.ports import BACKLOG, accept_pending, rest_when_exhausted
-from wordecho.server import WordEchoFactory, show_address
+from wordecho.listen import DatagramEndpoint, Endpoint, endpoint_from_string, show_port, tcp_endpoint
+from wordecho.ports import accept_pending, rest_when_exhausted
+from wordecho.server import WordEchoFactory
 from wordecho.signals import SecondSignal
 from wordecho.wire import DEFAULT_MAX_LENGTH, DEFAULT_PORT
 
@@ -51,7 +50,17 @@ class Options(options.Options):
             f"TCP port to listen on, 0 for any free one [default: {DEFAULT_PORT}, none where --listen is given]",
             options.whole_number("port", 0, 65535),
         ],
-        ["interface", "i", None, "address to listen on [default: all]", ip_address],
+        ["interface", "i", None, "address to listen on [default: all, IPv6 and IPv4]", ip_address],
+        [
+            "udp",
+            None,
+            None,
+            "UDP port to take datagrams on besides, 0 for any free one",
+            options.whole_number("udp", 0, 65535),
+        ],
+        ["cert", None, None, "file of the certificate of tls: endpoints, in PEM, with its chain after it"],
+        ["key", None, None, "file of its private key, in PEM [default: the file of --cert]"],
+        ["ca", None, None, "file of the authorities that must vouch for the clients of tls: endpoints [default: none]"],
         [
             "max-length",
             None,
@@ -101,19 +110,12 @@ class Options(options.Options):
 
     def __init__(self) -> None:
         super().__init__()
-        self.endpoints: list[IStreamServerEndpoint] = []
+        self.endpoints: list[Endpoint] = []
+        self._descriptions: list[str] = []
 
     def opt_listen(self, description: str) -> None:
         """A Twisted server endpoint to listen on, as in unix:/run/wordecho.sock; may be given several times."""
-        from twisted.internet import reactor
-
-        try:
-            self.endpoints.append(serverFromString(reactor, description))
-        except Exception as error:  # whatever a description's own parser raises
-            raise usage.UsageError(
-                f"--listen takes a server endpoint such as tcp:65432 or unix:/run/wordecho.sock, not {description!r}: "
-                f"{error}."
-            ) from error
+        self._descriptions.append(description)
 
     opt_l = opt_listen
 
@@ -123,17 +125,51 @@ class Options(options.Options):
                 f"--quiet-period must be shorter than --idle-timeout, or no quiet client is ever answered; "
                 f"{self['quiet-period']} is not shorter than {self['idle-timeout']}."
             )
-        if self["interface"] is not None and self["port"] is None and self.endpoints:
+        if self["interface"] is not None and self["port"] is None and self["udp"] is None and self._descriptions:
             raise usage.UsageError(
                 f"--interface {self['interface']} goes with --port; name the address in the --listen endpoint instead."
             )
-        if self["port"] is not None or not self.endpoints:
-            from twisted.internet import reactor
+        from twisted.internet import reactor
 
+        if self["port"] is not None or not self._descriptions:
             port = DEFAULT_PORT if self["port"] is None else self["port"]
-            interface = self["interface"] or ""
-            make_endpoint = TCP6ServerEndpoint if isIPv6Address(interface) else TCP4ServerEndpoint
-            self.endpoints.insert(0, make_endpoint(reactor, port, BACKLOG, interface))
+            self.endpoints.append(tcp_endpoint(reactor, port, self["interface"]))
+        if self["udp"] is not None:
+            self.endpoints.append(DatagramEndpoint(reactor, self["udp"], self["interface"]))
+        tls = self._tls_options()
+        for description in self._descriptions:
+            try:
+                self.endpoints.append(endpoint_from_string(reactor, description, tls))
+            except Exception as error:  # whatever a description's own parser raises
+                raise usage.UsageError(
+                    f"--listen takes a server endpoint such as tcp:65432 or unix:/run/wordecho.sock, not "
+                    f"{description!r}: {str(error).rstrip('.')}."
+                ) from error
+
+    def _tls_options(self) -> Any:
+        """
+        Return the ``CertificateOptions`` for ``tls:`` endpoints, None where no certificate is given.
+
+        :raises usage.UsageError: if the certificates are of no use.
+        """
+        given = [f"--{option} {self[option]}" for option in ("cert", "key", "ca") if self[option] is not None]
+        if not given:
+            return None
+        # A certificate that nothing uses is a mistake; one that only seems to be asked of clients is a worse one.
+        if not any(description.startswith("tls:") for description in self._descriptions):
+            raise usage.UsageError(f"{given[-1]} goes with --listen tls:ENDPOINT, and none is given.")
+        if self["ca"] is not None and any(description.startswith("ssl:") for description in self._descriptions):
+            raise usage.UsageError(f"--ca {self['ca']} goes with tls: endpoints; an ssl: endpoint would take anybody.")
+        if self["cert"] is None:
+            raise usage.UsageError(f"{given[-1]} needs --cert, the certificate of the server.")
+        try:
+            from wordecho.tls import server_options
+        except ImportError as error:
+            raise usage.UsageError(options.TLS_IS_MISSING) from error
+        try:
+            return server_options(self["cert"], self["key"], self["ca"])
+        except ValueError as error:
+            raise usage.UsageError(f"{', '.join(given)}: {error}") from error
 
 
 class CannotStart(SystemExit, Exception):
@@ -159,9 +195,7 @@ class WordEchoService(Service):
 
     log = Logger()
 
-    def __init__(
-        self, endpoints: Sequence[IStreamServerEndpoint], factory: WordEchoFactory, *, drain_timeout: float = 10
-    ) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], factory: WordEchoFactory, *, drain_timeout: float = 10) -> None:
         self.endpoints = endpoints
         self.factory = factory
         self._drain = Drain(factory.reactor, factory, drain_timeout)
@@ -225,7 +259,7 @@ class WordEchoService(Service):
 
     def _log_addresses(self) -> None:
         for port in self._ports:
-            self.log.info("Listening on {address}", address=show_address(port.getHost()))
+            self.log.info("Listening on {address}", address=show_port(port))
 
     def _not_listening(self, failure: Failure) -> None:
         self._problems.append(failure.getErrorMessage())

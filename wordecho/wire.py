@@ -18,6 +18,7 @@ TOO_LONG = "too-long"
 NOT_UTF_8 = "not-utf-8"
 IDLE_TIMEOUT = "idle-timeout"
 TOO_MANY_CONNECTIONS = "too-many-connections"
+REPLY_TOO_LONG = "reply-too-long"
 
 
 class Reply(Analysis, frozen=True, omit_defaults=True):
@@ -66,6 +67,11 @@ def too_many_connections(limit: int, *, of_one_host: bool = False) -> Refusal:
     whose = "Your address" if of_one_host else "The server"
     detail = f"{whose} has {limit} connections, as many as it may have; close one or try again later."
     return Refusal(TOO_MANY_CONNECTIONS, detail, limit=limit)
+
+
+def reply_too_long(limit: int) -> Refusal:
+    detail = f"The reply has more than the {limit} bytes that a datagram carries; send less in one, or use a stream."
+    return Refusal(REPLY_TOO_LONG, detail, limit=limit)
 
 
 def answer(
