@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -94,11 +94,12 @@ async def twistd(*options: str, limit: str = "") -> AsyncIterator[tuple[Twistd, 
             await child.ended.addTimeout(PATIENCE, reactor)
 
 
-def spawn_twistd(*options: str, limit: str = "") -> Twistd:
+def spawn_twistd(*options: str, limit: str = "", twistd_options: Sequence[str] = ()) -> Twistd:
     """Run ``twistd -n wordecho`` with ``options``, under a ``limit`` such as ``ulimit -n 100``."""
     child = Twistd()
     command = f'{limit or ":"}; exec "$@"'
-    arguments = ["/bin/sh", "-c", command, "sh", TWISTD, "-n", "--pidfile=", "wordecho", *options]
+    twistd = [TWISTD, "-n", "--pidfile=", *twistd_options]
+    arguments = ["/bin/sh", "-c", command, "sh", *twistd, "wordecho", *options]
     reactor.spawnProcess(child, "/bin/sh", arguments, env=os.environ)
     return child
 

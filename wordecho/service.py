@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from twisted.application.service import Service
@@ -103,6 +104,15 @@ class Options(options.Options):
     def __init__(self) -> None:
         super().__init__()
         self.endpoints: list[IStreamServerEndpoint] = []
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        # By now twistd has installed the reactor that its own options ask for. From here on we ourselves use it.
+        if "twisted.internet.reactor" not in sys.modules:
+            with suppress(ImportError):  # there is no epoll here; Twisted has a default for every platform
+                from wordecho.reactor import install
+
+                install()
+        super().parseOptions(options)
 
     def opt_listen(self, description: str) -> None:
         """A Twisted server endpoint to listen on, as in unix:/run/wordecho.sock; may be given several times."""

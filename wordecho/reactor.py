@@ -1,0 +1,124 @@
+"""
+A reactor that sends before it polls, which saves every reply two system calls and a pass through the loop.
+
+``twistd wordecho`` runs on it where there is epoll and nobody chose another reactor; any Twisted program can, with
+``twistd --reactor=eager-epoll``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.main import installReactor
+from twisted.internet.tcp import Connection
+from twisted.python import context, log
+
+
+class EagerEPollReactor(EPollReactor):
+    """
+    An :class:`EPollReactor` that expects a connection to take what is written to it, as connections nearly always do.
+
+    The original has epoll watch whether a connection is writable, sends when the next poll says so, and has epoll watch
+    it no longer (Twisted's issue 5303). This one notes who has something to send; when all events of a poll are
+    handled, each connection that is noted sends once, and epoll watches only those that have not sent all by then. So
+    what a protocol writes in several pieces goes out as one, and no connection keeps the others waiting.
+
+    Only a connected stream transport is noted. Anything else that writes (a client that waits to be connected, a
+    process's pipe, a descriptor of somebody's own) may take a call of ``doWrite`` to mean that it is writable, and is
+    left to epoll.
+
+    It relies on these private names of Twisted's: ``_poller``, ``_selectables``, ``_writes``, ``_doReadOrWrite`` and
+    ``_POLL_OUT`` of the original, and ``contexts`` of ``context.theContextTracker.currentContext()``.
+    """
+
+    def __init__(self) -> None:
+        # Who is noted, in order, and in which turn. A writer is noted, or watched by epoll, or neither, never both.
+        self._noted: dict[Any, int] = {}
+        self._turn = 1
+        super().__init__()
+
+    def addWriter(self, writer: Any) -> None:
+        if writer in self._noted:
+            return
+        if isinstance(writer, Connection) and writer.connected and writer.fileno() not in self._writes:
+            self._noted[writer] = self._turn
+        else:
+            super().addWriter(writer)
+
+    def removeWriter(self, writer: Any) -> None:
+        if not self._noted.pop(writer, None):
+            super().removeWriter(writer)
+
+    def getWriters(self) -> list[Any]:
+        return [*super().getWriters(), *self._noted]
+
+    def removeAll(self) -> list[Any]:
+        noted, self._noted = self._noted, {}
+        return list({*super().removeAll(), *noted})
+
+    def doPoll(self, timeout: float | None) -> None:
+        """
+        Send what is noted, wait for events and handle them, and send what was noted meanwhile.
+
+        :param timeout: seconds to wait at most, None for as long as it takes
+        """
+        if self._noted:  # by a timed call, or by a producer that was asked for more
+            self._send()
+            timeout = 0  # what that has brought about, such as a timed call or a stop, is not to wait for an event
+        events = self._poller.poll(timeout, len(self._selectables))
+        self._handle((self._selectables.get(fd), fd, event) for fd, event in events)
+        if self._noted:
+            self._send()
+
+    doIteration = doPoll
+
+    def _send(self) -> None:
+        """Let each connection that is noted send once, and leave those to epoll that have not sent all by then."""
+        self._turn += 1
+        noted = list(self._noted)
+        self._handle((writer, writer.fileno(), self._POLL_OUT) for writer in noted if writer in self._noted)
+        for writer in noted:
+            # One that has sent all is noted no longer; or it is noted anew, where its producer was asked for more.
+            if self._noted.get(writer, self._turn) < self._turn:
+                del self._noted[writer]
+                super().addWriter(writer)
+
+    def _handle(self, events: Iterable[tuple[Any, int, int]]) -> None:
+        """
+        Let each selectable do what its event asks for.
+
+        That is ``log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)`` at a fifth of its cost.
+
+        :param events: the selectable, None where it is gone when its turn comes; its descriptor; the event
+        """
+        contexts = context.theContextTracker.currentContext().contexts
+        outer = context.get(log.ILogContext)
+        for selectable, fd, event in events:
+            if selectable is None:
+                continue
+            try:
+                contexts.append({log.ILogContext: {**outer, "system": _log_prefix(selectable)}})
+                try:
+                    self._doReadOrWrite(selectable, fd, event)
+                finally:
+                    contexts.pop()
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
+                log.err(system=_log_prefix(selectable))
+
+
+def _log_prefix(selectable: Any) -> str:
+    try:
+        prefix: str = selectable.logPrefix()
+    except Exception:
+        prefix = "(buggy logPrefix method)"
+        log.err(system=prefix)
+    return prefix
+
+
+def install() -> None:
+    """Install it as ``twisted.internet.reactor``."""
+    installReactor(EagerEPollReactor())
