@@ -7,7 +7,6 @@ A reactor that sends before it polls, which saves every reply two system calls a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
@@ -67,8 +66,11 @@ class EagerEPollReactor(EPollReactor):
         if self._noted:  # by a timed call, or by a producer that was asked for more
             self._send()
             timeout = 0  # what that has brought about, such as a timed call or a stop, is not to wait for an event
-        events = self._poller.poll(timeout, len(self._selectables))
-        self._handle((self._selectables.get(fd), fd, event) for fd, event in events)
+        contexts = context.theContextTracker.currentContext().contexts
+        for fd, event in self._poller.poll(timeout, len(self._selectables)):
+            selectable = self._selectables.get(fd)
+            if selectable is not None:  # it may be gone, by the doing of one before it
+                self._handle(selectable, fd, event, contexts)
         if self._noted:
             self._send()
 
@@ -77,46 +79,35 @@ class EagerEPollReactor(EPollReactor):
     def _send(self) -> None:
         """Let each connection that is noted send once, and leave those to epoll that have not sent all by then."""
         self._turn += 1
-        noted = list(self._noted)
-        self._handle((writer, writer.fileno(), self._POLL_OUT) for writer in noted if writer in self._noted)
-        for writer in noted:
+        contexts = context.theContextTracker.currentContext().contexts
+        for writer in list(self._noted):
+            if writer not in self._noted:
+                continue  # it is gone, by the doing of one before it
+            self._handle(writer, writer.fileno(), self._POLL_OUT, contexts)
             # One that has sent all is noted no longer; or it is noted anew, where its producer was asked for more.
-            if self._noted.get(writer, self._turn) < self._turn:
+            if writer in self._noted and self._noted[writer] < self._turn:
                 del self._noted[writer]
                 super().addWriter(writer)
 
-    def _handle(self, events: Iterable[tuple[Any, int, int]]) -> None:
+    def _handle(self, selectable: Any, fd: int, event: int, contexts: list[Any]) -> None:
         """
-        Let each selectable do what its event asks for.
+        Do ``log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)`` at a fifth of its cost.
 
-        That is ``log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)`` at a fifth of its cost.
-
-        :param events: the selectable, None where it is gone when its turn comes; its descriptor; the event
+        :param contexts: those of the running thread
         """
-        contexts = context.theContextTracker.currentContext().contexts
-        outer = context.get(log.ILogContext)
-        for selectable, fd, event in events:
-            if selectable is None:
-                continue
-            try:
-                contexts.append({log.ILogContext: {**outer, "system": _log_prefix(selectable)}})
-                try:
-                    self._doReadOrWrite(selectable, fd, event)
-                finally:
-                    contexts.pop()
-            except KeyboardInterrupt:
-                raise
-            except BaseException:
-                log.err(system=_log_prefix(selectable))
-
-
-def _log_prefix(selectable: Any) -> str:
-    try:
-        prefix: str = selectable.logPrefix()
-    except Exception:
-        prefix = "(buggy logPrefix method)"
-        log.err(system=prefix)
-    return prefix
+        try:
+            contexts.append({log.ILogContext: {**contexts[-1][log.ILogContext], "system": selectable.logPrefix()}})
+        except Exception:  # a logPrefix that is no good, or a context of somebody's own: the original knows what to do
+            log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
+            return
+        try:
+            self._doReadOrWrite(selectable, fd, event)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            log.err()
+        finally:
+            contexts.pop()
 
 
 def install() -> None:

@@ -163,16 +163,17 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
 
     def linesReceived(self, lines: list[bytes]) -> None:
         self._has_sent_line_feed = True
-        self._stop_waiting_for_quiet()
+        if self._quiet_call is not None:
+            self._stop_waiting_for_quiet()
         answer = self.factory.answer
         replies: list[bytes] = []
         for line in lines:
             if line.endswith(b"\r"):
                 self._ending = b"\r\n"
-                line = line[:-1]
+                replies.append(answer(line[:-1]) + b"\r\n")
             else:
                 self._ending = b"\n"
-            replies += (answer(line), self._ending)
+                replies.append(answer(line) + b"\n")
         if replies:
             self.transport.write(b"".join(replies))
 
