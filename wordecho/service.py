@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -9,10 +10,15 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-from twisted.application.service import Service
+from twisted.application.service import IService, MultiService, Service
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks, maybeDeferred
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
+from twisted.internet.endpoints import (
+    AdoptedStreamServerEndpoint,
+    TCP4ServerEndpoint,
+    TCP6ServerEndpoint,
+    serverFromString,
+)
 from twisted.internet.interfaces import (
     IListeningPort,
     IReactorCore,
@@ -24,7 +30,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
-from wordecho import kernel, options
+from wordecho import kernel, options, worker
 from wordecho.drain import Drain
 from wordecho.ports import BACKLOG, accept_pending, rest_when_exhausted
 from wordecho.server import WordEchoFactory, show_address
@@ -37,8 +43,21 @@ def ip_address(value: str) -> str:
     return value
 
 
+def number_of_workers(value: str) -> int:
+    number = os.cpu_count() or 1 if value == "auto" else options.whole_number("workers", 1, 1024)(value)
+    if number > 1 and value != "auto" and not worker.can_share_port():
+        raise usage.UsageError(
+            f"--workers takes no more than 1 on this platform, where a port cannot be shared, not {value!r}."
+        )
+    return number if worker.can_share_port() else 1
+
+
 class Options(options.Options):
-    """The command line of ``twistd wordecho``."""
+    """
+    The command line of ``twistd wordecho``.
+
+    :ivar arguments: it, as it was given
+    """
 
     synopsis = "[options]"
     longdesc = (
@@ -90,6 +109,20 @@ class Options(options.Options):
             options.seconds("quiet-period"),
         ],
         [
+            "workers",
+            None,
+            1,
+            "processes that share the port, auto for one for each core; the limits are those of each of them",
+            number_of_workers,
+        ],
+        [
+            "worker",
+            None,
+            None,
+            "the process that --workers runs in, for one of the workers: accept on the socket that it has made",
+            options.whole_number("worker", 1, 2**31),
+        ],
+        [
             "drain-timeout",
             None,
             10,
@@ -106,6 +139,7 @@ class Options(options.Options):
         self.endpoints: list[IStreamServerEndpoint] = []
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        self.arguments = list(options or ())
         # By now twistd has installed the reactor that its own options ask for. From here on we ourselves use it.
         if "twisted.internet.reactor" not in sys.modules:
             with suppress(ImportError):  # there is no epoll here; Twisted has a default for every platform
@@ -138,7 +172,15 @@ class Options(options.Options):
             raise usage.UsageError(
                 f"--interface {self['interface']} goes with --port; name the address in the --listen endpoint instead."
             )
-        if self["port"] is not None or not self.endpoints:
+        if self["workers"] > 1 and self.endpoints:
+            raise usage.UsageError(
+                f"--workers {self['workers']} share a --port; they cannot share a --listen endpoint."
+            )
+        if self["worker"]:
+            from twisted.internet import reactor
+
+            self.endpoints = [AdoptedStreamServerEndpoint(reactor, worker.ADOPTED, worker.adopted_family())]
+        elif self["port"] is not None or not self.endpoints:
             from twisted.internet import reactor
 
             port = DEFAULT_PORT if self["port"] is None else self["port"]
@@ -266,11 +308,13 @@ def signals_call(function: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def makeService(options: Options) -> WordEchoService:
+def makeService(options: Options) -> IService:
     """Make the service of ``twistd wordecho`` as its command line has it."""
     from twisted.internet import reactor
 
     use_monotonic_clock(reactor)
+    if options["workers"] > 1:
+        return _make_workers(options)
     factory = WordEchoFactory(
         cast(IReactorTime, reactor),
         max_length=options["max-length"],
@@ -280,4 +324,24 @@ def makeService(options: Options) -> WordEchoService:
         quiet_period=options["quiet-period"],
         ignore_case=bool(options["ignore-case"]),
     )
-    return WordEchoService(options.endpoints, factory, drain_timeout=options["drain-timeout"])
+    service = WordEchoService(options.endpoints, factory, drain_timeout=options["drain-timeout"])
+    if not options["worker"]:
+        return service
+    both = MultiService()
+    service.setServiceParent(both)
+    worker.end_with(options["worker"], reactor).setServiceParent(both)
+    return both
+
+
+def _make_workers(options: Options) -> IService:
+    from twisted.internet import reactor
+
+    from wordecho.supervisor import WorkersService  # which cannot be imported before a reactor is chosen
+
+    chosen = options.parent.get("reactor") if options.parent else None
+    arguments = ["-n", "--pidfile=", *([f"--reactor={chosen}"] if chosen else [])]
+    arguments += ["wordecho", *options.arguments, "--workers=1"]
+    port = DEFAULT_PORT if options["port"] is None else options["port"]
+    return WorkersService(
+        reactor, options["interface"] or "", port, options["workers"], arguments, drain_timeout=options["drain-timeout"]
+    )
