@@ -165,15 +165,18 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
         self._has_sent_line_feed = True
         if self._quiet_call is not None:
             self._stop_waiting_for_quiet()
-        answer = self.factory.answer
+        # This is the loop in which a busy server spends its time; hence the locals.
+        answer, max_length, ignore_case = wire.answer, self.MAX_LENGTH, self.factory.ignore_case
+        ending = self._ending
         replies: list[bytes] = []
         for line in lines:
             if line.endswith(b"\r"):
-                self._ending = b"\r\n"
-                replies.append(answer(line[:-1]) + b"\r\n")
+                ending = b"\r\n"
+                line = line[:-1]
             else:
-                self._ending = b"\n"
-                replies.append(answer(line) + b"\n")
+                ending = b"\n"
+            replies.append(answer(line, max_length, ignore_case) + ending)
+        self._ending = ending
         if replies:
             self.transport.write(b"".join(replies))
 
@@ -274,6 +277,7 @@ class WordEchoFactory(ServerFactory):
         self.max_connections_per_host = max_connections_per_host
         self.idle_timeout = idle_timeout
         self.quiet_period = quiet_period
+        self.ignore_case = ignore_case
         self.answer = partial(wire.answer, max_length=max_length, ignore_case=ignore_case)
         self.connections: set[WordEchoProtocol] = set()
         self._hosts: dict[WordEchoProtocol, str | None] = {}  # of the connections that are not refused

@@ -69,7 +69,7 @@ def too_many_connections(limit: int, *, of_one_host: bool = False) -> Refusal:
 
 
 def answer(
-    message: bytes, *, max_length: int = DEFAULT_MAX_LENGTH, ignore_case: bool = False, terminated: bool = True
+    message: bytes, max_length: int = DEFAULT_MAX_LENGTH, ignore_case: bool = False, *, terminated: bool = True
 ) -> bytes:
     """
     Return the reply to ``message``, both without a line ending.
