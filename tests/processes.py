@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -122,11 +122,13 @@ async def ending(child: Twistd) -> AsyncIterator[Twistd]:
             await child.ended.addTimeout(PATIENCE, reactor)
 
 
-def spawn_twistd(*options: str, limit: str = "", folder: str | None = None) -> Twistd:
+def spawn_twistd(
+    *options: str, limit: str = "", folder: str | None = None, twistd_options: Sequence[str] = ()
+) -> Twistd:
     """Start ``twistd -n wordecho`` in ``folder``, by default that of the tests, under a ``limit`` of the shell's."""
     child = Twistd()
     command = f'{limit or ":"}; exec "$@"'
-    arguments = ["/bin/sh", "-c", command, "sh", TWISTD, "-n", "--pidfile=", "wordecho", *options]
+    arguments = ["/bin/sh", "-c", command, "sh", TWISTD, "-n", "--pidfile=", *twistd_options, "wordecho", *options]
     reactor.spawnProcess(child, "/bin/sh", arguments, env=os.environ, path=folder)
     return child
 

@@ -35,7 +35,7 @@ from tests.processes import (
     spawn_twistd,
 )
 from wordecho import listen
-from wordecho.listen import bind_every_address, endpoint_from_string, remove_stale_socket
+from wordecho.listen import bind, endpoint_from_string, remove_stale_socket
 from wordecho.server import host_of, show_address
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}\n'
@@ -138,7 +138,7 @@ class NoIPv6Tests(SynchronousTestCase):
 
     def assert_falls_back(self) -> None:
         for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
-            with bind_every_address(kind, 0) as bound:
+            with bind(kind, 0) as bound:
                 self.assertEqual((bound.family, bound.getsockname()[0]), (socket.AF_INET, "0.0.0.0"))
 
     def test_a_python_or_a_kernel_without_ipv6(self) -> None:
@@ -146,22 +146,22 @@ class NoIPv6Tests(SynchronousTestCase):
         self.assert_falls_back()
 
     def test_a_kernel_whose_ipv6_is_turned_off(self) -> None:
-        bind = listen._bind
+        original = listen._bind
 
-        def bind_ipv4(family: socket.AddressFamily, kind: socket.SocketKind, port: int) -> socket.socket:
+        def bind_ipv4(family: socket.AddressFamily, *arguments: Any) -> socket.socket:
             if family == socket.AF_INET6:
                 raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
-            return bind(family, kind, port)
+            return original(family, *arguments)
 
         self.patch(listen, "_bind", bind_ipv4)
         self.patch(socket, "has_dualstack_ipv6", lambda: True)
         self.assert_falls_back()
 
     def test_a_port_that_is_taken_is_no_reason_to_fall_back(self) -> None:
-        with bind_every_address(socket.SOCK_STREAM, 0) as taken:
+        with bind(socket.SOCK_STREAM, 0) as taken:
             taken.listen()
             port = taken.getsockname()[1]
-            error = self.assertRaises(CannotListenError, bind_every_address, socket.SOCK_STREAM, port)
+            error = self.assertRaises(CannotListenError, bind, socket.SOCK_STREAM, port)
         self.assertIn(str(port), str(error))
 
     def test_it_listens_with_the_family_that_there_is(self) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import struct
+import sys
 from pathlib import Path
 
+import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
@@ -128,6 +131,21 @@ async def test_a_port_that_is_taken_is_one_sentence_and_exit_status_1(tmp_path: 
         assert status == 1
         assert "Couldn't listen on" in err
         assert not pidfile.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no epoll here")
+@pytest_twisted.ensureDeferred
+async def test_twistd_runs_it_on_the_eager_reactor_unless_it_is_told_another() -> None:
+    for arguments, reactor in {
+        (): "wordecho.reactor.EagerEPollReactor",
+        ("--reactor=epoll",): "twisted.internet.epollreactor.EPollReactor",
+        ("--reactor=eager-epoll",): "wordecho.reactor.EagerEPollReactor",
+    }.items():
+        child = spawn_twistd("--port", "0", "--listen", "tcp:0", "--interface", "127.0.0.1", twistd_options=arguments)
+        await child.logged(f"reactor class: {re.escape(reactor)}[.]")
+        await child.logged("Listening on")
+        child.signal("TERM")
+        await child.ended
 
 
 @pytest_twisted.ensureDeferred

@@ -15,6 +15,7 @@ from twisted.plugin import getPlugins
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from wordecho import worker
 from wordecho.listen import DatagramEndpoint, EveryAddressEndpoint
 from wordecho.server import WordEchoFactory
 from wordecho.service import CannotStart, Options, WordEchoService, makeService
@@ -42,6 +43,7 @@ class OptionsTests(SynchronousTestCase):
             "--interface": ["localhost", "1.2.3", "", "::g"],
             "--max-length": ["0", "-5", "many", "", "64k"],
             "--max-connections": ["0", "-1", "x", ""],
+            "--workers": ["0", "-1", "1025", "all", ""],
             "--idle-timeout": ["-1", "nan", "inf", "soon", "", "1e9"],
             "--quiet-period": ["-1", "nan", "inf", "x", ""],
             "--udp": ["65536", "-1", "domain", ""],
@@ -58,6 +60,15 @@ class OptionsTests(SynchronousTestCase):
 
     def test_an_interface_without_a_port_to_go_with_is_refused(self) -> None:
         self.assert_refused("--listen=tcp:0", "--interface=127.0.0.1")
+
+    def test_workers_that_would_share_an_endpoint_are_refused(self) -> None:
+        self.assert_refused("--listen=tcp:0", "--workers=2")
+        self.assert_refused("--udp=0", "--workers=2")
+
+    def test_workers_are_refused_where_a_port_cannot_be_shared(self) -> None:
+        self.patch(worker, "can_share_port", lambda: False)
+        self.assert_refused("--workers=2")
+        self.assertEqual(parse("--workers=auto")["workers"], 1)
 
     def test_an_argument_is_refused(self) -> None:
         self.assertRaises(usage.UsageError, parse, "65432")
@@ -111,7 +122,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertIn("Address already in use", str(error.code))
 
     def test_makeService_hands_the_options_on(self) -> None:
-        service = makeService(
+        service: Any = makeService(
             parse("--max-length=7", "--max-connections=8", "--idle-timeout=9.5", "--quiet-period=1", "--ignore-case")
         )
         factory = service.factory

@@ -41,6 +41,9 @@ _FLAW = re.compile(f"[{_PUNCTUATION}]\\W*\N{ZERO WIDTH JOINER}[{_EMOJI}]")
 
 default_texts = st.text(st.sampled_from(_DEFAULT), max_size=12).filter(lambda text: not _FLAW.search(text))
 mixed_texts = st.text(st.sampled_from(_DICTIONARY) | st.sampled_from(_DEFAULT + _NEIGHBOURS), max_size=12)
+# What most text is made of that needs a dictionary.
+_PLAIN = [*"กาำ่วสดีน你好中国人のですabc13.,'\"-()。“”…\uff0c\uff1f", *[" "] * 6, "\n", "สวัสดี", "ชาวโลก", "学生", "です"]
+plain_texts = st.lists(st.sampled_from(_PLAIN), max_size=16).map("".join)
 
 # Alphabetic, though neither letters nor numbers nor marks: Latin letters in circles and squares.
 _ALPHABETIC_SYMBOLS = {
@@ -60,6 +63,15 @@ def is_letter_or_digit(character: str) -> bool:
 
 def icu(text: str) -> list[str]:
     return list(WordBreaker(text, "und"))
+
+
+def cut_by_the_rules(text: str) -> list[str]:
+    """Cut ``text`` by the default rules, and each run of dictionary text in it as if it stood alone."""
+    cut: list[str] = []
+    for is_run, group in groupby(split_word_bounds(text), lambda piece: bool(_DICTIONARY_CHARACTER.match(piece))):
+        run = list(group)
+        cut += icu("".join(run)) if is_run else run
+    return cut
 
 
 class DefaultRuleTests(SynchronousTestCase):
@@ -167,14 +179,15 @@ class DictionaryTests(SynchronousTestCase):
     @thoroughly
     @given(mixed_texts)
     def test_each_run_is_cut_as_if_it_stood_alone_and_the_rest_by_the_default_rules(self, text: str) -> None:
-        expected: list[str] = []
-        for is_run, group in groupby(split_word_bounds(text), lambda piece: bool(_DICTIONARY_CHARACTER.match(piece))):
-            run = list(group)
-            expected += icu("".join(run)) if is_run else run
-        self.assertEqual(pieces(text), expected)
+        self.assertEqual(pieces(text), cut_by_the_rules(text))
 
     def test_what_a_run_starts_with_changes_nothing_in_the_next(self) -> None:
         self.assertEqual(words("゛ー, ーの"), ["゛ー", "ー", "の"])
+
+    @thoroughly
+    @given(plain_texts)
+    def test_plain_text_is_cut_as_all_text_is(self, text: str) -> None:
+        self.assertEqual(pieces(text), cut_by_the_rules(text))
 
     def test_what_a_process_cuts_first_is_cut_as_ever(self) -> None:
         self.assertEqual(words("\u30fc\u306e"), ["\u30fc", "\u306e"])

@@ -43,13 +43,16 @@ def analyze(text: str, *, ignore_case: bool = False) -> Analysis:
     """
     found = words(text)
     unique_words = list(dict.fromkeys(found))
+    if text.isascii():
+        if ignore_case:
+            unique_words = _first_of_each([word.lower() for word in unique_words], unique_words)
+        return Analysis(unique_words, len(found), len(text), len(text))
     if ignore_case:
         unique_words = _first_of_each([_decompose(_decompose(word).casefold()) for word in unique_words], unique_words)
-    elif not text.isascii() and not all(is_normalized("NFC", word) for word in unique_words):
-        # Distinct strings in one normal form are never equivalent, so text that is all NFC needs no further look.
+    elif not is_normalized("NFD", text) and not is_normalized("NFC", text):
+        # Distinct strings in one normal form are never equivalent, so text that is all in one needs no further look.
         unique_words = _first_of_each([_decompose(word) for word in unique_words], unique_words)
-    octets = len(text) if text.isascii() else len(text.encode())
-    return Analysis(unique_words, len(found), len(text), octets)
+    return Analysis(unique_words, len(found), len(text), len(text.encode()))
 
 
 def _first_of_each(keys: list[str], unique_words: list[str]) -> list[str]:

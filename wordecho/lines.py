@@ -53,9 +53,12 @@ class LinearLineReceiver(LineReceiver):
     def _cut(self, data: bytes) -> None:
         self._is_cutting = True  # a pause that ends before this is done with must not let later data overtake
         try:
-            *lines, rest = data.split(b"\n")
+            lines = data.split(b"\n")
+            rest = lines.pop()
             if lines:
-                self._end_lines(lines, len(data))
+                if self._partial or self._skipping or len(data) > self.MAX_LENGTH:
+                    lines = self._fitting(lines, len(data))
+                self.linesReceived(lines)
             if rest and not self._skipping:
                 self._partial += rest
                 # A carriage return at the very end may yet turn out to belong to the ending.
@@ -66,7 +69,8 @@ class LinearLineReceiver(LineReceiver):
         finally:
             self._is_cutting = False
 
-    def _end_lines(self, lines: list[bytes], size: int) -> None:
+    def _fitting(self, lines: list[bytes], size: int) -> list[bytes]:
+        """Join what came before to the first of ``lines``, and return those after the last one that is too long."""
         if self._skipping:
             self._skipping = False
             del lines[0]
@@ -74,9 +78,7 @@ class LinearLineReceiver(LineReceiver):
             size += len(self._partial)
             lines[0] = bytes(self._partial + lines[0])
             self._partial.clear()
-        if size > self.MAX_LENGTH:
-            lines = self._part_at_exceeding(lines)
-        self.linesReceived(lines)
+        return self._part_at_exceeding(lines) if size > self.MAX_LENGTH else lines
 
     def _part_at_exceeding(self, lines: list[bytes]) -> list[bytes]:
         """Hand on ``lines`` up to the last one that is too long; return those after it."""

@@ -94,7 +94,7 @@ class EveryAddressEndpoint:
         return execute(self._listen, protocolFactory)
 
     def _listen(self, factory: IProtocolFactory) -> IListeningPort:
-        with bind_every_address(socket.SOCK_STREAM, self._port) as bound:
+        with bind(socket.SOCK_STREAM, self._port) as bound:
             try:
                 bound.listen(BACKLOG)
             except OSError as error:  # some systems let two sockets have a port until one of them listens
@@ -124,7 +124,7 @@ class DatagramEndpoint:
         if self._interface is not None:
             port = self._reactor.listenUDP(self._port, protocol, self._interface, READ_SIZE)
             return port
-        with bind_every_address(socket.SOCK_DGRAM, self._port) as bound:
+        with bind(socket.SOCK_DGRAM, self._port) as bound:
             port = self._reactor.adoptDatagramPort(bound.fileno(), bound.family, protocol, READ_SIZE)
         return port
 
@@ -141,35 +141,44 @@ class WrappingEndpoint:
         return self._endpoint.listen(self._wrap(protocolFactory))
 
 
-def bind_every_address(kind: socket.SocketKind, port: int) -> socket.socket:
+def bind(kind: socket.SocketKind, port: int, interface: str | None = None, *, shared: bool = False) -> socket.socket:
     """
-    Return a socket that is bound to ``port`` on every address, IPv6 and IPv4, or IPv4 alone where there is no IPv6.
+    Return a socket that is bound to ``port``.
 
     :param kind: SOCK_STREAM or SOCK_DGRAM
+    :param interface: the one address; None for every address, IPv6 and IPv4, or IPv4 alone where there is no IPv6
+    :param shared: whether other sockets that are bound so may have the same port (SO_REUSEPORT)
     :raises CannotListenError: if the port is taken, or may not be had.
     """
-    if socket.has_dualstack_ipv6():
-        try:
-            return _bind(socket.AF_INET6, kind, port)
-        except OSError as error:
-            # A kernel may know IPv6 and yet have none, as where an administrator has turned it off.
-            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                raise CannotListenError("", port, error) from None
     try:
-        return _bind(socket.AF_INET, kind, port)
+        if interface is not None:
+            family = socket.AF_INET6 if isIPv6Address(interface) else socket.AF_INET
+            return _bind(family, kind, port, interface, shared)
+        if socket.has_dualstack_ipv6():
+            try:
+                return _bind(socket.AF_INET6, kind, port, "", shared)
+            except OSError as error:
+                # A kernel may know IPv6 and yet have none, as where an administrator has turned it off.
+                if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                    raise
+        return _bind(socket.AF_INET, kind, port, "", shared)
     except OSError as error:
-        raise CannotListenError("", port, error) from None
+        raise CannotListenError(interface or "", port, error) from None
 
 
-def _bind(family: socket.AddressFamily, kind: socket.SocketKind, port: int) -> socket.socket:
+def _bind(
+    family: socket.AddressFamily, kind: socket.SocketKind, port: int, interface: str, shared: bool
+) -> socket.socket:
     bound = socket.socket(family, kind)
     try:
-        if family == socket.AF_INET6:
+        if family == socket.AF_INET6 and not interface:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         if kind == socket.SOCK_STREAM and os.name == "posix":
             # Elsewhere this would let two servers have the same port.
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("", port))
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind((interface, port))
         bound.setblocking(False)
     except BaseException:
         bound.close()

@@ -182,16 +182,20 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
 
     def linesReceived(self, lines: list[bytes]) -> None:
         self._has_sent_line_feed = True
-        self._stop_waiting_for_quiet()
-        answer = self.factory.answer
+        if self._quiet_call is not None:
+            self._stop_waiting_for_quiet()
+        # This is the loop in which a busy server spends its time; hence the locals.
+        answer, max_length, ignore_case = wire.answer, self.MAX_LENGTH, self.factory.ignore_case
+        ending = self._ending
         replies: list[bytes] = []
         for line in lines:
             if line.endswith(b"\r"):
-                self._ending = b"\r\n"
+                ending = b"\r\n"
                 line = line[:-1]
             else:
-                self._ending = b"\n"
-            replies += (answer(line), self._ending)
+                ending = b"\n"
+            replies.append(answer(line, max_length, ignore_case) + ending)
+        self._ending = ending
         if replies:
             self.transport.write(b"".join(replies))
 
@@ -298,6 +302,7 @@ class WordEchoFactory(ServerFactory):
         self.max_connections_per_host = max_connections_per_host
         self.idle_timeout = idle_timeout
         self.quiet_period = quiet_period
+        self.ignore_case = ignore_case
         self.answer = partial(wire.answer, max_length=max_length, ignore_case=ignore_case)
         self.connections: set[WordEchoProtocol] = set()
         self._hosts: dict[WordEchoProtocol, str | None] = {}  # of the connections that are not refused

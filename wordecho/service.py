@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
-from twisted.application.service import Service
+from twisted.application.service import IService, MultiService, Service
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 from twisted.internet.interfaces import (
     IListeningPort,
     IReactorCore,
@@ -19,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
-from wordecho import kernel, options
+from wordecho import kernel, options, worker
 from wordecho.drain import Drain
 from wordecho.listen import DatagramEndpoint, Endpoint, endpoint_from_string, show_port, tcp_endpoint
 from wordecho.ports import accept_pending, rest_when_exhausted
@@ -34,8 +38,21 @@ def ip_address(value: str) -> str:
     return value
 
 
+def number_of_workers(value: str) -> int:
+    number = os.cpu_count() or 1 if value == "auto" else options.whole_number("workers", 1, 1024)(value)
+    if number > 1 and value != "auto" and not worker.can_share_port():
+        raise usage.UsageError(
+            f"--workers takes no more than 1 on this platform, where a port cannot be shared, not {value!r}."
+        )
+    return number if worker.can_share_port() else 1
+
+
 class Options(options.Options):
-    """The command line of ``twistd wordecho``."""
+    """
+    The command line of ``twistd wordecho``.
+
+    :ivar arguments: it, as it was given
+    """
 
     synopsis = "[options]"
     longdesc = (
@@ -97,6 +114,20 @@ class Options(options.Options):
             options.seconds("quiet-period"),
         ],
         [
+            "workers",
+            None,
+            1,
+            "processes that share the port, auto for one for each core; the limits are those of each of them",
+            number_of_workers,
+        ],
+        [
+            "worker",
+            None,
+            None,
+            "the process that --workers runs in, for one of the workers: accept on the socket that it has made",
+            options.whole_number("worker", 1, 2**31),
+        ],
+        [
             "drain-timeout",
             None,
             10,
@@ -112,6 +143,16 @@ class Options(options.Options):
         super().__init__()
         self.endpoints: list[Endpoint] = []
         self._descriptions: list[str] = []
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        self.arguments = list(options or ())
+        # By now twistd has installed the reactor that its own options ask for. From here on we ourselves use it.
+        if "twisted.internet.reactor" not in sys.modules:
+            with suppress(ImportError):  # there is no epoll here; Twisted has a default for every platform
+                from wordecho.reactor import install
+
+                install()
+        super().parseOptions(options)
 
     def opt_listen(self, description: str) -> None:
         """A Twisted server endpoint to listen on, as in unix:/run/wordecho.sock; may be given several times."""
@@ -129,9 +170,15 @@ class Options(options.Options):
             raise usage.UsageError(
                 f"--interface {self['interface']} goes with --port; name the address in the --listen endpoint instead."
             )
+        if self["workers"] > 1 and (self._descriptions or self["udp"] is not None):
+            raise usage.UsageError(
+                f"--workers {self['workers']} share a --port; they cannot share what --listen or --udp name."
+            )
         from twisted.internet import reactor
 
-        if self["port"] is not None or not self._descriptions:
+        if self["worker"]:
+            self.endpoints.append(AdoptedStreamServerEndpoint(reactor, worker.ADOPTED, worker.adopted_family()))
+        elif self["port"] is not None or not self._descriptions:
             port = DEFAULT_PORT if self["port"] is None else self["port"]
             self.endpoints.append(tcp_endpoint(reactor, port, self["interface"]))
         if self["udp"] is not None:
@@ -277,11 +324,13 @@ def use_monotonic_clock(reactor: Any) -> None:
         reactor.seconds = time.monotonic
 
 
-def makeService(options: Options) -> WordEchoService:
+def makeService(options: Options) -> IService:
     """Make the service of ``twistd wordecho`` as its command line has it."""
     from twisted.internet import reactor
 
     use_monotonic_clock(reactor)
+    if options["workers"] > 1:
+        return _make_workers(options)
     factory = WordEchoFactory(
         cast(IReactorTime, reactor),
         max_length=options["max-length"],
@@ -291,4 +340,24 @@ def makeService(options: Options) -> WordEchoService:
         quiet_period=options["quiet-period"],
         ignore_case=bool(options["ignore-case"]),
     )
-    return WordEchoService(options.endpoints, factory, drain_timeout=options["drain-timeout"])
+    service = WordEchoService(options.endpoints, factory, drain_timeout=options["drain-timeout"])
+    if not options["worker"]:
+        return service
+    both = MultiService()
+    service.setServiceParent(both)
+    worker.end_with(options["worker"], reactor).setServiceParent(both)
+    return both
+
+
+def _make_workers(options: Options) -> IService:
+    from twisted.internet import reactor
+
+    from wordecho.supervisor import WorkersService  # which cannot be imported before a reactor is chosen
+
+    chosen = options.parent.get("reactor") if options.parent else None
+    arguments = ["-n", "--pidfile=", *([f"--reactor={chosen}"] if chosen else [])]
+    arguments += ["wordecho", *options.arguments, "--workers=1"]
+    port = DEFAULT_PORT if options["port"] is None else options["port"]
+    return WorkersService(
+        reactor, options["interface"], port, options["workers"], arguments, drain_timeout=options["drain-timeout"]
+    )

@@ -75,7 +75,7 @@ def reply_too_long(limit: int) -> Refusal:
 
 
 def answer(
-    message: bytes, *, max_length: int = DEFAULT_MAX_LENGTH, ignore_case: bool = False, terminated: bool = True
+    message: bytes, max_length: int = DEFAULT_MAX_LENGTH, ignore_case: bool = False, *, terminated: bool = True
 ) -> bytes:
     """
     Return the reply to ``message``, both without a line ending.

@@ -14,6 +14,7 @@ a dictionary for the scripts that put no spaces between words, as that section a
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 
 from icu4py.breakers import WordBreaker
 from unicode_segmentation_rs import split_word_bounds, unicode_words
@@ -35,12 +36,25 @@ _DICTIONARY_CHARACTERS = (
 )
 _DICTIONARY_CHARACTER = re.compile(f"[{_DICTIONARY_CHARACTERS}]")
 
+# All of them are in here. Most text that needs no dictionary has none of these, which takes less time to see.
+_NEAR_DICTIONARY_CHARACTER = re.compile("[\u0e01-\u1fff\u2e80-\U0010ffff]")
+
 # Stands between pieces that are joined into one string. No text has it: UTF-8 cannot express a lone surrogate.
 _SEPARATOR = "\ud800"
 _RUN = re.compile(
     f"(?<![^{_SEPARATOR}])[{_DICTIONARY_CHARACTERS}][^{_SEPARATOR}]*"
     f"(?:{_SEPARATOR}[{_DICTIONARY_CHARACTERS}][^{_SEPARATOR}]*)*"
 )
+
+# Most text that needs a dictionary is plain: ASCII but for the low line, Thai with nothing but spaces around it,
+# Hiragana, the common ideographs, and their punctuation. By itself ICU cuts it as rules 1 and 2 do, in half the time.
+_THAI = "\u0e01-\u0e3a\u0e40-\u0e4e"
+_NOT_PLAIN = re.compile(
+    f"[^\0-^`-\x7f{_THAI}\u3041-\u3096\u4e00-\u9fff\u2014\u2018-\u201d\u2026\u3001-\u3002\uff01-\uff1f]"
+)
+_NOT_PLAIN_THAI = re.compile(f"[{_THAI}][^{_THAI} \n]|[^{_THAI} \n][{_THAI}]")
+
+_first_character = itemgetter(0)
 
 # ICU loads its dictionary of Chinese and Japanese at the first ideograph or kana letter that it is given, and cuts runs
 # that start with a prolonged sound mark in another way until then.
@@ -56,18 +70,20 @@ def words(text: str) -> list[str]:
     """
     if text.isascii():
         return unicode_words(text)
-    if _DICTIONARY_CHARACTER.search(text):
-        return list(filter(_is_word, pieces(text)))
     # unicode_words() counts some marks as letters; a piece that starts with anything but a mark is right as it is.
-    return [piece for piece in unicode_words(text) if piece[0].isalnum() or _is_word(piece)]
+    found = pieces(text) if _needs_dictionary(text) else unicode_words(text)
+    if "".join(map(_first_character, found)).isalnum():
+        return found
+    return [piece for piece in found if piece[0].isalnum() or _is_word(piece)]
 
 
 def pieces(text: str) -> list[str]:
     """Cut ``text`` at its word boundaries; the pieces, joined, are ``text`` again."""
-    found = split_word_bounds(text)
-    if not _DICTIONARY_CHARACTER.search(text):
-        return found
-    return _RUN.sub(_cut_run, _SEPARATOR.join(found)).split(_SEPARATOR)
+    if not _needs_dictionary(text):
+        return split_word_bounds(text)
+    if not _NOT_PLAIN.search(text) and not _NOT_PLAIN_THAI.search(text):
+        return list(WordBreaker(text, "und"))
+    return _RUN.sub(_cut_run, _SEPARATOR.join(split_word_bounds(text))).split(_SEPARATOR)
 
 
 def _cut_run(run: re.Match[str]) -> str:
@@ -75,9 +91,15 @@ def _cut_run(run: re.Match[str]) -> str:
     return _SEPARATOR.join(WordBreaker(run[0].replace(_SEPARATOR, ""), "und"))
 
 
+def _needs_dictionary(text: str) -> bool:
+    return bool(_NEAR_DICTIONARY_CHARACTER.search(text) and _DICTIONARY_CHARACTER.search(text))
+
+
 def _is_word(piece: str) -> bool:
     if any(map(str.isalnum, piece)):
         return True
+    if piece.isascii():
+        return False
     # What is left are marks, symbols and letters that are newer than this Python's own Unicode tables. The splitter's
     # tables are the same under every Python, so it has the last word on what a letter is; it needs the marks out of
     # its sight, because it takes some of them for letters.

@@ -1,0 +1,297 @@
+"""What is promised of the reactor besides what Twisted's own tests of a reactor say."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import unittest
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.reactors import getReactorTypes
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python import context, log
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+if sys.platform != "linux":
+    raise unittest.SkipTest("there is no epoll here")
+
+from wordecho.reactor import EagerEPollReactor
+
+LARGE = b"x" * 10_000_000  # more than the buffers of a connection hold
+
+
+class Poller:
+    """Stands in front of a reactor's poller and writes down what it is asked for."""
+
+    def __init__(self, poller: Any) -> None:
+        self._poller = poller
+        self.changes: list[str] = []
+        self.timeouts: list[float | None] = []
+
+    def poll(self, timeout: float | None, most: int) -> Any:
+        self.timeouts.append(timeout)
+        return self._poller.poll(0, most)
+
+    def __getattr__(self, name: str) -> Any:
+        self.changes.append(name)
+        return getattr(self._poller, name)
+
+
+@implementer(IPushProducer)
+class Connected(Protocol):
+    """
+    One end of a connection, the other end of which is a plain socket.
+
+    :ivar read_hook: called when something comes
+    :ivar resume_hook: called when the transport asks for more
+    :ivar is_lost: whether the connection is
+    """
+
+    transport: Any
+    is_lost = False
+
+    def __init__(self, peer: socket.socket) -> None:
+        self.peer = peer
+        self.read_hook: Callable[[], object] = lambda: None
+        self.resume_hook: Callable[[], object] = lambda: None
+        self.producer_calls: list[str] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        self.read_hook()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.is_lost = True
+
+    def pauseProducing(self) -> None:
+        self.producer_calls.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.producer_calls.append("resume")
+        self.resume_hook()
+
+    def stopProducing(self) -> None:
+        self.producer_calls.append("stop")
+
+    def received(self) -> bytes:
+        """Return what has arrived at the other end and is there to be read now."""
+        received = []
+        try:
+            while data := self.peer.recv(1 << 20):
+                received.append(data)
+        except BlockingIOError:
+            pass
+        return b"".join(received)
+
+    def has_ended(self) -> bool:
+        """Return whether the other end has read the end of the stream."""
+        try:
+            return self.peer.recv(1) == b""
+        except BlockingIOError:
+            return False
+
+
+class ReactorTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor: Any = EagerEPollReactor()
+        self.poller = self.reactor._poller = Poller(self.reactor._poller)
+        self.addCleanup(self.close)
+
+    def close(self) -> None:
+        for reader in self.reactor._internalReaders:
+            self.reactor.removeReader(reader)
+            reader.connectionLost(None)
+        self.reactor.disconnectAll()
+        self.poller._poller.close()
+
+    def connect(self) -> Connected:
+        ours, peers = socket.socketpair()
+        self.addCleanup(peers.close)
+        peers.setblocking(False)
+        made = Connected(peers)
+        factory = Factory.forProtocol(lambda: made)
+        factory.noisy = False
+        with ours:
+            self.reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, factory)
+        self.poller.changes.clear()
+        return made
+
+    def turn(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.reactor.iterate(None)
+
+    def test_a_reply_goes_out_in_the_turn_in_which_its_message_came_and_epoll_is_told_nothing(self) -> None:
+        connection = self.connect()
+        connection.read_hook = lambda: connection.transport.write(b"reply")
+        connection.peer.send(b"message")
+        self.turn()
+        self.assertEqual(connection.received(), b"reply")
+        self.assertEqual(self.poller.changes, [])
+        self.assertEqual(self.reactor.getWriters(), [])
+
+    def test_what_is_written_in_pieces_is_sent_once(self) -> None:
+        connection = self.connect()
+        sent: Any = []
+        connection.transport.writeSomeData = lambda data: sent.append(data) or len(data)
+        connection.transport.write(b"one")
+        connection.transport.writeSequence([b"two", b"three"])
+        self.assertEqual(self.reactor.getWriters(), [connection.transport])
+        self.turn()
+        self.assertEqual(sent, [b"onetwothree"])
+
+    def test_what_cannot_be_sent_at_once_is_sent_as_the_peer_reads(self) -> None:
+        connection = self.connect()
+        connection.transport.registerProducer(connection, True)
+        connection.transport.write(LARGE)
+        self.assertEqual(connection.producer_calls, ["pause"])
+        self.turn(200)
+        self.assertEqual(self.reactor.getWriters(), [connection.transport])
+        self.assertEqual(self.poller.changes, ["modify"])
+        received = 0
+        while received < len(LARGE):
+            received += len(connection.received())
+            self.turn()
+        self.turn()
+        self.assertEqual(connection.producer_calls, ["pause", "resume"])
+        self.assertEqual(self.reactor.getWriters(), [])
+
+    def test_a_connection_is_closed_after_its_last_byte(self) -> None:
+        for written in b"reply", LARGE:
+            connection = self.connect()
+            connection.transport.write(written)
+            connection.transport.loseConnection()
+            received = 0
+            while not connection.is_lost:
+                self.turn()
+                received += len(connection.received())
+            received += len(connection.received())
+            self.assertEqual(received, len(written))
+            self.assertTrue(connection.has_ended())
+
+    def test_a_sending_side_is_ended_after_its_last_byte_and_the_other_is_read_on(self) -> None:
+        connection = self.connect()
+        came: list[None] = []
+        connection.read_hook = lambda: came.append(None)
+        connection.transport.write(b"reply")
+        connection.transport.loseWriteConnection()
+        self.turn()
+        self.assertEqual(connection.received(), b"reply")
+        self.assertTrue(connection.has_ended())
+        connection.peer.send(b"message")
+        self.turn()
+        self.assertEqual(came, [None])
+
+    def test_one_that_always_has_more_to_send_does_not_keep_another_waiting(self) -> None:
+        greedy, modest = self.connect(), self.connect()
+        greedy.resume_hook = lambda: greedy.transport.write(b"x")
+        greedy.transport.registerProducer(greedy, False)
+        self.turn(3)
+        modest.transport.write(b"reply")
+        self.turn()
+        self.assertEqual(modest.received(), b"reply")
+        self.assertLessEqual(len(greedy.received()), 4 * 2)  # it may send before and after each poll
+
+    def test_what_a_timed_call_writes_goes_out_before_anything_is_waited_for(self) -> None:
+        connection = self.connect()
+        self.reactor.callLater(0, lambda: connection.transport.write(b"reply"))
+        self.turn()
+        self.assertEqual(connection.received(), b"reply")
+
+    def test_what_a_thread_has_called_writes_goes_out_before_anything_is_waited_for(self) -> None:
+        connection = self.connect()
+        self.reactor.callFromThread(lambda: connection.transport.write(b"reply"))
+        self.turn()
+        self.assertEqual(connection.received(), b"reply")
+
+    def test_nothing_is_waited_for_where_sending_may_have_set_something_going(self) -> None:
+        connection = self.connect()
+        connection.transport.write(b"reply")
+        self.turn()
+        self.turn()
+        self.assertEqual(self.poller.timeouts, [0, None])
+
+    def test_one_that_is_lost_while_another_sends_is_let_be(self) -> None:
+        first, second = self.connect(), self.connect()
+        first.resume_hook = lambda: second.transport.connectionLost(Failure(ConnectionError()))
+        first.transport.write(b"reply")
+        first.transport.registerProducer(first, False)
+        second.transport.write(b"reply")
+        self.turn()
+        self.assertTrue(second.is_lost)
+        self.assertEqual(first.received(), b"reply")
+        self.assertEqual(second.received(), b"")
+        self.assertEqual(self.reactor.getWriters(), [])
+
+    def test_a_peer_that_is_gone_when_a_reply_is_sent_is_a_lost_connection(self) -> None:
+        connection = self.connect()
+        connection.transport.stopReading()
+        connection.peer.close()
+        connection.transport.write(b"reply")
+        self.turn()
+        self.assertTrue(connection.is_lost)
+
+    def test_what_a_protocol_raises_is_logged_and_costs_it_its_connection_and_no_other(self) -> None:
+        faulty, other = self.connect(), self.connect()
+        for connection in faulty, other:
+            connection.peer.send(b"message")
+        faulty.read_hook = lambda: [][0]
+        other.read_hook = lambda: other.transport.write(b"reply")
+        self.turn()
+        self.assertEqual(len(self.flushLoggedErrors(IndexError)), 1)
+        self.assertTrue(faulty.is_lost)
+        self.assertEqual(other.received(), b"reply")
+
+    def test_a_line_of_the_log_says_whose_it_is(self) -> None:
+        connection = self.connect()
+        lines: list[Any] = []
+        log.addObserver(lines.append)
+        self.addCleanup(log.removeObserver, lines.append)
+        connection.transport.logPrefix = lambda: "a prefix"
+        connection.read_hook = lambda: log.msg("a line")
+        connection.peer.send(b"message")
+        self.turn()
+        self.assertEqual([line["system"] for line in lines if line["message"] == ("a line",)], ["a prefix"])
+
+    def test_removeAll_returns_who_is_noted_too(self) -> None:
+        connection = self.connect()
+        connection.transport.stopReading()
+        connection.transport.write(b"reply")
+        self.assertEqual(self.reactor.removeAll(), [connection.transport])
+        self.assertEqual(self.reactor.getWriters(), [])
+
+    def test_a_pipe_is_left_to_epoll(self) -> None:
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.addCleanup(os.close, writing)
+
+        class Pipe:
+            def fileno(self) -> int:
+                return writing
+
+        pipe = Pipe()
+        self.poller.changes.clear()
+        self.reactor.addWriter(pipe)
+        self.assertEqual(self.poller.changes, ["register"])
+        self.reactor.removeWriter(pipe)
+
+
+class TwistedTests(SynchronousTestCase):
+    def test_the_private_names_that_it_relies_on_are_there(self) -> None:
+        reactor: Any = EagerEPollReactor()
+        self.addCleanup(reactor._poller.close)
+        self.addCleanup(reactor.waker.connectionLost, None)
+        self.assertTrue(callable(reactor._poller.poll))
+        self.assertTrue(callable(reactor._doReadOrWrite))
+        self.assertEqual(reactor._writes, set())
+        self.assertEqual(list(reactor._selectables.values()), [reactor.waker, *reactor._internalReaders][:1])
+        self.assertIsInstance(reactor._POLL_OUT, int)
+        contexts: Any = context.theContextTracker.currentContext().contexts
+        context.call({"key": "value"}, lambda: self.assertEqual(contexts[-1], {"key": "value"}))
+
+    def test_any_program_can_choose_it_by_name(self) -> None:
+        (plugin,) = (plugin for plugin in getReactorTypes() if plugin.shortName == "eager-epoll")
+        self.assertEqual(getattr(plugin, "moduleName", None), "wordecho.reactor")
