@@ -23,7 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.kinds import PROXY1, PROXY2, TCPTransport
 from tests.processes import PATIENCE, ending, listening_twistd, port_of, running, spawn_twistd
 from wordecho.proxy import HEADER_TIMEOUT, Header, ProxyFactory, parse
-from wordecho.server import WordEchoFactory
+from wordecho.server import WordEchoFactory, show_address
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}\n'
 TWO_UNTERMINATED = b'{"unique_words":["two"],"word_count":1,"length":3,"bytes":3,"terminated":false}\n'
@@ -54,6 +54,27 @@ class ParseTests(SynchronousTestCase):
             IPv6Address("TCP", "2001:db8::7", 50000),
             IPv6Address("TCP", "2001:db8::1", 65432),
         )
+
+    def test_an_ipv4_client_has_one_address_whichever_way_the_proxy_has_it(self) -> None:
+        self.assert_header(b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:192.0.2.1 50000 65432\r\n", SOURCE, DESTINATION)
+        mapped = struct.pack(
+            "!16s16sHH",
+            socket.inet_pton(socket.AF_INET6, "::ffff:192.0.2.7"),
+            socket.inet_pton(socket.AF_INET6, "::ffff:192.0.2.1"),
+            50000,
+            65432,
+        )
+        self.assert_header(version_2(mapped, family=0x21), SOURCE, DESTINATION)
+
+    def test_a_zone_which_could_be_any_text_is_refused(self) -> None:
+        self.assert_no_header(b"PROXY TCP6 fe80::1%eth0\nforged fe80::2 1 2\r\n")
+
+    def test_a_path_ends_at_its_first_nul(self) -> None:
+        paths = struct.pack("108s108s", b"/a\0zz", b"/b")
+        self.assert_header(version_2(paths, family=0x31), UNIXAddress(b"/a"), UNIXAddress(b"/b"))
+
+    def test_a_path_writes_nothing_else_into_the_log(self) -> None:
+        self.assertEqual(show_address(UNIXAddress(b"/a\n\x1b[31m\xff")), r"unix:/a\n\x1b[31m\udcff")
 
     def test_version_1_of_a_proxy_that_does_not_know(self) -> None:
         self.assert_header(b"PROXY UNKNOWN\r\n", None, None)

@@ -47,7 +47,7 @@ class OptionsTests(SynchronousTestCase):
             "--idle-timeout": ["-1", "nan", "inf", "soon", "", "1e9"],
             "--quiet-period": ["-1", "nan", "inf", "x", ""],
             "--udp": ["65536", "-1", "domain", ""],
-            "--listen": ["tcp", "tcp:x", "nosuch:1", "unix", "", "ssl:6443:privateKey=/nosuch.pem"],
+            "--listen": ["tcp", "tcp:x", "nosuch:1", "unix", "unix:", "", "ssl:6443:privateKey=/nosuch.pem"],
         }.items():
             for value in values:
                 self.assert_refused(f"{option}={value}")

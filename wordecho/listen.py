@@ -73,6 +73,8 @@ def endpoint_from_string(reactor: Any, description: str, tls: CertificateOptions
 
         endpoint = endpoint_from_string(reactor, rest, tls)
         return WrappingEndpoint(endpoint, lambda factory: wrap(tls, factory, reactor))
+    if kind == "unix" and not rest.partition(":")[0]:
+        raise ValueError("it names no file")
     if kind == "ssl" and ":sslmethod=" in description:
         raise ValueError("the version of TLS is not to be chosen; it is 1.2 or newer")
     return serverFromString(LocalSockets(reactor), description)

@@ -88,6 +88,10 @@ def _parse_1(data: bytes) -> Header | None:
 def _tcp(host: IPv4 | IPv6, port: int | str) -> IAddress:
     if not re.fullmatch("[0-9]{1,5}", str(port)) or int(port) > 65535:
         raise ValueError("no port")
+    if "%" in str(host):  # a zone means something on the proxy only, and may be any text
+        raise ValueError("a zone")
+    if isinstance(host, IPv6) and host.ipv4_mapped is not None:
+        host = host.ipv4_mapped  # one client, one address, whichever way the proxy has it
     return (IPv4Address if isinstance(host, IPv4) else IPv6Address)("TCP", str(host), int(port))
 
 
@@ -112,7 +116,8 @@ def _parse_2(data: bytes) -> Header | None:
                 source, destination, source_port, destination_port = struct.unpack_from("!16s16sHH", rest)
                 return Header(size, _tcp(IPv6(source), source_port), _tcp(IPv6(destination), destination_port))
             case 0x31:
-                source, destination = (path.rstrip(b"\0") or None for path in struct.unpack_from("108s108s", rest))
+                paths = struct.unpack_from("108s108s", rest)
+                source, destination = (path.partition(b"\0")[0] or None for path in paths)
                 return Header(size, UNIXAddress(source), UNIXAddress(destination))
     except struct.error:
         raise ValueError("no addresses") from None

@@ -48,7 +48,8 @@ def show_address(address: IAddress) -> str:
             host = host_of(address)
             return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
         case UNIXAddress(name=name):
-            return f"unix:{os.fsdecode(name)}" if name else "a local process"
+            # The peer of a proxy may have any name, and it is to write nothing into the log but that.
+            return f"unix:{os.fsdecode(name).encode('unicode_escape').decode()}" if name else "a local process"
         case _:
             return repr(address)
 
