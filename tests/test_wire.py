@@ -28,6 +28,10 @@ refusals = st.builds(
     terminated=st.booleans(),
 )
 
+# Runs of messages of one kind come by another way than a mix.
+_TEXTS = [st.text("ab \r"), st.text("ab éЖ\u0301\r"), st.text("ab 你好のไทย \r"), st.text()]
+messages = st.one_of(*_TEXTS).map(lambda text: text.replace("\n", "").encode()) | st.just(b"\xff")
+
 A_REPLY = b'{"unique_words":["a"],"word_count":1,"length":1,"bytes":1}'
 
 
@@ -81,6 +85,25 @@ class ReplyTests(SynchronousTestCase):
             self.assertEqual((says["error"], says["offset"]), ("not-utf-8", error.start))
         else:
             self.assertEqual(says, asdict(analyze(text)))
+
+
+class LinesTests(SynchronousTestCase):
+    """Many messages are answered as each of them is."""
+
+    def test_each_reply_has_the_ending_of_its_message(self) -> None:
+        for endings in ([b"\n"], [b"\n"] * 3, [b"\r\n"], [b"\r\n"] * 3, [b"\n", b"\r\n", b"\n"]):
+            lines = b"".join(b"Hello" + ending for ending in endings)
+            self.assertEqual(wire.answer_lines(lines), b"".join(answer(b"Hello") + ending for ending in endings))
+
+    @thoroughly
+    @given(st.lists(st.tuples(messages, st.sampled_from([b"\n", b"\r\n"])), min_size=1), st.booleans())
+    def test_any_mix_of_them(self, pairs: list[tuple[bytes, bytes]], ignore_case: bool) -> None:
+        # A carriage return before a line feed belongs to the ending, and no message has it.
+        pairs = [(message.rstrip(b"\r"), ending) for message, ending in pairs]
+        self.assertEqual(
+            wire.answer_lines(b"".join(message + ending for message, ending in pairs), ignore_case),
+            b"".join(answer(message, ignore_case=ignore_case) + ending for message, ending in pairs),
+        )
 
 
 class RefusalTests(SynchronousTestCase):

@@ -15,7 +15,14 @@ from icu4py.breakers import WordBreaker
 from twisted.trial.unittest import SynchronousTestCase
 from unicode_segmentation_rs import split_word_bounds
 
-from wordecho.words import _DICTIONARY_CHARACTER, pieces, words
+from wordecho.words import (
+    _DICTIONARY_CHARACTER,
+    _NEAR_DICTIONARY_CHARACTER,
+    _NEAR_MARK_OR_DICTIONARY_CHARACTER,
+    pieces,
+    words,
+    words_of_each,
+)
 
 thoroughly = settings(deadline=None, derandomize=True, max_examples=400)
 
@@ -201,6 +208,20 @@ class DictionaryTests(SynchronousTestCase):
     @given(mixed_texts, mixed_texts)
     def test_the_words_of_a_line_do_not_depend_on_the_other_lines(self, one: str, other: str) -> None:
         self.assertEqual(words(f"{one}\n{other}"), words(one) + words(other))
+
+    @thoroughly
+    @given(st.lists(default_texts) | st.lists(plain_texts) | st.lists(mixed_texts) | st.lists(st.text("aé b.")))
+    def test_the_words_of_many_messages_are_those_of_each(self, texts: list[str]) -> None:
+        messages = [text.replace("\n", "") for text in texts]
+        self.assertEqual(words_of_each(messages), [words(message) for message in messages])
+
+    def test_no_character_that_needs_a_closer_look_escapes_the_first(self) -> None:
+        for character in _ASSIGNED:
+            needs_dictionary = bool(_DICTIONARY_CHARACTER.match(character))
+            if needs_dictionary:
+                self.assertTrue(_NEAR_DICTIONARY_CHARACTER.match(character), ascii(character))
+            if needs_dictionary or category(character).startswith("M"):
+                self.assertTrue(_NEAR_MARK_OR_DICTIONARY_CHARACTER.match(character), ascii(character))
 
     @thoroughly
     @given(mixed_texts | st.text())

@@ -8,12 +8,12 @@ from unicodedata import combining, is_normalized, normalize
 
 from msgspec import Meta, Struct
 
-from wordecho.words import words
+from wordecho.words import words, words_of_each
 
 Count = Annotated[int, Meta(ge=0)]
 
 
-class Analysis(Struct, frozen=True):
+class Analysis(Struct, frozen=True, gc=False):
     """
     What there is to say about a text.
 
@@ -29,7 +29,7 @@ class Analysis(Struct, frozen=True):
     bytes: Count
 
 
-def analyze(text: str, *, ignore_case: bool = False) -> Analysis:
+def analyze(text: str, ignore_case: bool = False) -> Analysis:
     """
     Analyze ``text``.
 
@@ -41,18 +41,25 @@ def analyze(text: str, *, ignore_case: bool = False) -> Analysis:
     >>> analyze("Hello, world hello world")
     Analysis(unique_words=['Hello', 'world', 'hello'], word_count=4, length=24, bytes=24)
     """
-    found = words(text)
-    unique_words = list(dict.fromkeys(found))
-    if text.isascii():
-        if ignore_case:
-            unique_words = _first_of_each([word.lower() for word in unique_words], unique_words)
-        return Analysis(unique_words, len(found), len(text), len(text))
+    return _analysis(text, words(text), ignore_case)
+
+
+def analyze_each(messages: list[str], ignore_case: bool = False) -> list[Analysis]:
+    """Analyze each of ``messages``, as :func:`analyze` does, for less; none has a line feed in it."""
+    return [_analysis(text, found, ignore_case) for text, found in zip(messages, words_of_each(messages), strict=True)]
+
+
+def _analysis(text: str, found: list[str], ignore_case: bool) -> Analysis:
+    unique_words = [*dict.fromkeys(found)]
+    length = size = len(text)
+    if not text.isascii():
+        size = len(text.encode())
+        # Distinct strings in one normal form are never equivalent, so text that is all in one needs no further look.
+        if not ignore_case and not is_normalized("NFD", text) and not is_normalized("NFC", text):
+            unique_words = _first_of_each([_decompose(word) for word in unique_words], unique_words)
     if ignore_case:
         unique_words = _first_of_each([_decompose(_decompose(word).casefold()) for word in unique_words], unique_words)
-    elif not is_normalized("NFD", text) and not is_normalized("NFC", text):
-        # Distinct strings in one normal form are never equivalent, so text that is all in one needs no further look.
-        unique_words = _first_of_each([_decompose(word) for word in unique_words], unique_words)
-    return Analysis(unique_words, len(found), len(text), len(text.encode()))
+    return Analysis(unique_words, len(found), length, size)
 
 
 def _first_of_each(keys: list[str], unique_words: list[str]) -> list[str]:

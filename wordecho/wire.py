@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from wordecho.analysis import Analysis, Count, analyze
+from wordecho.analysis import Analysis, Count, analyze, analyze_each
 
 DEFAULT_PORT = 65432
 DEFAULT_MAX_LENGTH = 65536
@@ -90,12 +90,49 @@ def answer(
         text = message.decode()
     except UnicodeDecodeError as error:
         return encode(not_utf_8(error.start, terminated=terminated))
-    analysis = analyze(text, ignore_case=ignore_case)
+    analysis = analyze(text, ignore_case)
     if not terminated:
         return encode(Reply(**msgspec.structs.asdict(analysis), terminated=False))
     return encode(analysis)
 
 
+def answer_lines(lines: bytes, ignore_case: bool = False) -> bytes:
+    """
+    Return the replies to ``lines``, each with the ending that its message has.
+
+    :param lines: whole lines, none of which is too long
+    :param ignore_case: whether words that differ in nothing but case are one unique word
+    """
+    try:
+        text = lines.decode()
+    except UnicodeDecodeError:
+        return _answer_each(lines, ignore_case)
+    ending = b"\n"
+    if "\r" not in text:
+        messages = text.split("\n")
+    elif text.count("\r\n") == text.count("\n"):
+        messages = text.split("\r\n")
+        ending = b"\r\n"
+    else:
+        return _answer_each(lines, ignore_case)
+    messages.pop()
+    if len(messages) == 1:
+        return encode(analyze(messages[0], ignore_case)) + ending
+    replies = _encode_lines(analyze_each(messages, ignore_case))
+    return replies if ending == b"\n" else replies.replace(b"\n", ending)
+
+
+def _answer_each(lines: bytes, ignore_case: bool) -> bytes:
+    """Answer lines of which some are not UTF-8, or not all have the same ending."""
+    replies = []
+    for line in lines.split(b"\n")[:-1]:
+        ending = b"\r\n" if line.endswith(b"\r") else b"\n"
+        message = line.removesuffix(b"\r")
+        replies.append(answer(message, len(message), ignore_case) + ending)
+    return b"".join(replies)
+
+
+_encode_lines = msgspec.json.Encoder().encode_lines
 encode = msgspec.json.Encoder().encode
 """Encode an :class:`Analysis`, a :class:`Reply` or a :class:`Refusal`; a :class:`Reply` that is terminated and an
 :class:`Analysis` look the same on the wire."""

@@ -14,6 +14,8 @@ a dictionary for the scripts that put no spaces between words, as that section a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import chain, pairwise
 from operator import itemgetter
 
 from icu4py.breakers import WordBreaker
@@ -38,6 +40,12 @@ _DICTIONARY_CHARACTER = re.compile(f"[{_DICTIONARY_CHARACTERS}]")
 
 # All of them are in here. Most text that needs no dictionary has none of these, which takes less time to see.
 _NEAR_DICTIONARY_CHARACTER = re.compile("[\u0e01-\u1fff\u2e80-\U0010ffff]")
+
+# They and all marks are in here. In text that has none of these, unicode_words() finds the words by itself; Latin,
+# Greek, Cyrillic and Armenian text is such text if its letters are composed.
+_NEAR_MARK_OR_DICTIONARY_CHARACTER = re.compile(
+    "[\u0300-\u036f\u0483-\u0489\u0590-\u1dff\u20d0-\u20ff\u2c80-\U0010ffff]"
+)
 
 # Stands between pieces that are joined into one string. No text has it: UTF-8 cannot express a lone surrogate.
 _SEPARATOR = "\ud800"
@@ -68,20 +76,48 @@ def words(text: str) -> list[str]:
     >>> words("Can't stop: 3.14, 3.14!")
     ["Can't", 'stop', '3.14', '3.14']
     """
-    if text.isascii():
+    if text.isascii() or not _NEAR_MARK_OR_DICTIONARY_CHARACTER.search(text):
         return unicode_words(text)
+    return _words_among(pieces(text) if _needs_dictionary(text) else unicode_words(text))
+
+
+def words_of_each(messages: list[str]) -> list[list[str]]:
+    """
+    Return the :func:`words` of each of ``messages``, none of which has a line feed in it.
+
+    What it costs to find out what they need, and to make a breaker, is shared by all of them: a line feed is always a
+    boundary.
+    """
+    text = "\n".join(messages)
+    if text.isascii() or not _NEAR_MARK_OR_DICTIONARY_CHARACTER.search(text):
+        return list(map(unicode_words, messages))
+    if not _needs_dictionary(text):
+        found_in_each = list(map(unicode_words, messages))
+        if _all_are_words(chain.from_iterable(found_in_each)):
+            return found_in_each
+        return [_words_among(found) for found in found_in_each]
+    if _is_plain(text) and "\r" not in text:
+        found = [*WordBreaker(text, "und"), "\n"]
+        ends = [index for index, piece in enumerate(found) if piece == "\n"]
+        return [_words_among(found[start + 1 : end]) for start, end in pairwise([-1, *ends])]
+    return [words(message) for message in messages]
+
+
+def _words_among(found: list[str]) -> list[str]:
+    """Return those of the pieces ``found`` that are words; what unicode_words() returns will do for all of them."""
+    return found if _all_are_words(found) else [piece for piece in found if piece[0].isalnum() or _is_word(piece)]
+
+
+def _all_are_words(found: Iterable[str]) -> bool:
     # unicode_words() counts some marks as letters; a piece that starts with anything but a mark is right as it is.
-    found = pieces(text) if _needs_dictionary(text) else unicode_words(text)
-    if "".join(map(_first_character, found)).isalnum():
-        return found
-    return [piece for piece in found if piece[0].isalnum() or _is_word(piece)]
+    return "".join(map(_first_character, found)).isalnum()
 
 
 def pieces(text: str) -> list[str]:
     """Cut ``text`` at its word boundaries; the pieces, joined, are ``text`` again."""
     if not _needs_dictionary(text):
         return split_word_bounds(text)
-    if not _NOT_PLAIN.search(text) and not _NOT_PLAIN_THAI.search(text):
+    if _is_plain(text):
         return list(WordBreaker(text, "und"))
     return _RUN.sub(_cut_run, _SEPARATOR.join(split_word_bounds(text))).split(_SEPARATOR)
 
@@ -89,6 +125,10 @@ def pieces(text: str) -> list[str]:
 def _cut_run(run: re.Match[str]) -> str:
     # A breaker for each run, because one that has cut a run before has been seen to cut the next in another way.
     return _SEPARATOR.join(WordBreaker(run[0].replace(_SEPARATOR, ""), "und"))
+
+
+def _is_plain(text: str) -> bool:
+    return not _NOT_PLAIN.search(text) and not _NOT_PLAIN_THAI.search(text)
 
 
 def _needs_dictionary(text: str) -> bool:
