@@ -26,6 +26,7 @@ class Recorder(LinearLineReceiver):
     :ivar events: each line, and TOO_LONG for each that is too long
     :ivar batches: how many lines each call of linesReceived had
     :ivar exceeding: how much there was of the last line that is too long
+    :ivar parts: how many times it was told of a line that has not ended yet
     :ivar line_hook: called after each line
     """
 
@@ -35,12 +36,16 @@ class Recorder(LinearLineReceiver):
         self.events: list[bytes | str] = []
         self.batches: list[int] = []
         self.exceeding = 0
+        self.parts = 0
         self.line_hook: Callable[[], None] | None = None
         self.makeConnection(StringTransport())
 
-    def linesReceived(self, lines: list[bytes]) -> None:
-        self.batches.append(len(lines))
+    def linesReceived(self, lines: bytes) -> None:
+        self.batches.append(lines.count(b"\n"))
         super().linesReceived(lines)
+
+    def linePartReceived(self) -> None:
+        self.parts += 1
 
     def lineReceived(self, line: bytes) -> None:
         self.events.append(line)
@@ -84,7 +89,7 @@ class CuttingTests(SynchronousTestCase):
         self.assertEqual(Recorder().receive(b"one\r\n", b"two\r", b"\n"), [b"one\r", b"two\r"])
 
     @thoroughly
-    @given(streams, st.lists(st.integers(0, 60)), st.sampled_from([1, 3, 4096]))
+    @given(streams, st.lists(st.integers(0, 60)), st.sampled_from([1, 3, 4, 4096]))
     def test_the_same_lines_come_however_they_are_cut(self, stream: bytes, cuts: list[int], slice_length: int) -> None:
         def is_too_long(line: bytes) -> bool:
             return len(line.removesuffix(b"\r")) > 4
@@ -96,9 +101,18 @@ class CuttingTests(SynchronousTestCase):
             rest = b""
 
         receiver = Recorder()
-        receiver.SLICE = slice_length
+        receiver.slice_length = slice_length
         reads = [stream[start:end] for start, end in pairwise([0, *sorted(cuts), len(stream)])]
         self.assertEqual(receiver.receive(*reads), expected)
+        self.assertEqual(receiver.clearLineBuffer(), rest)
+
+    @thoroughly
+    @given(streams, st.lists(st.integers(0, 60)))
+    def test_a_read_with_no_line_that_is_too_long_is_handed_on_as_it_is(self, stream: bytes, cuts: list[int]) -> None:
+        receiver = Recorder(max_length=4096)
+        reads = [stream[start:end] for start, end in pairwise([0, *sorted(cuts), len(stream)])]
+        *lines, rest = stream.split(b"\n")
+        self.assertEqual(receiver.receive(*reads), lines)
         self.assertEqual(receiver.clearLineBuffer(), rest)
 
     def test_a_line_that_is_too_long_is_told_of_as_soon_as_that_is_known_and_once(self) -> None:
@@ -139,13 +153,48 @@ class ClearLineBufferTests(SynchronousTestCase):
         self.assertEqual(receiver.receive(b"def\n"), [b"def"])
 
 
+class DeafTests(SynchronousTestCase):
+    def test_what_comes_after_the_receiver_has_stopped_is_dropped(self) -> None:
+        for before in b"", b"one\nt", b"12345":
+            receiver = Recorder()
+            receiver.receive(before)
+            receiver.stopReceiving()
+            self.assertEqual(receiver.receive(b"wo\n", b"three\n", b"12345", b"\n" * 10_000), [])
+            self.assertFalse(receiver._waiting)
+
+    def test_what_waits_is_dropped_too(self) -> None:
+        receiver = Recorder()
+        receiver.pauseProducing()
+        receiver.receive(b"one\n")
+        receiver.stopReceiving()
+        receiver.resumeProducing()
+        self.assertEqual(receiver.events, [])
+
+
+class PartTests(SynchronousTestCase):
+    def test_a_read_that_ends_in_the_midst_of_a_line_is_told_of(self) -> None:
+        receiver = Recorder()
+        for read, is_part in (
+            (b"one\n", False),
+            (b"two\nt", True),
+            (b"hre", True),
+            (b"e\n", False),
+            (b"1234567", True),
+            (b"89", True),
+            (b"\n", False),
+        ):
+            before = receiver.parts
+            receiver.receive(read)
+            self.assertEqual(receiver.parts - before, is_part, read)
+
+
 class PauseTests(SynchronousTestCase):
     LINES = tuple(b"%04d" % number for number in range(80))
     READ = b"\n".join(LINES) + b"\n"
 
     def setUp(self) -> None:
         self.receiver = Recorder()
-        self.receiver.SLICE = 16  # three lines of five bytes with their endings, and a byte of the next
+        self.receiver.slice_length = 16  # three lines of five bytes with their endings, and a byte of the next
         self.receiver.transport.registerProducer(self.receiver, True)
 
     def test_the_transport_pauses_too(self) -> None:
@@ -194,20 +243,21 @@ class BoundsTests(SynchronousTestCase):
             held = 0
             for _ in range(20_000 // len(read) + 2):
                 receiver.dataReceived(read)
-                held = max(held, len(receiver._partial))
+                held = max(held, len(receiver._partial or b""))
             self.assertEqual(receiver.events, [TOO_LONG])
             self.assertLessEqual(held, 10_001)
-            self.assertLessEqual(receiver.exceeding, 10_001 + min(len(read), receiver.SLICE))
+            self.assertLessEqual(receiver.exceeding, 10_001 + min(len(read), receiver.slice_length))
 
     def test_a_read_of_many_lines_is_cut_once_a_slice(self) -> None:
         receiver = Recorder(max_length=100)
         receiver.receive((b"x" * 63 + b"\n") * 2**16)
-        self.assertEqual(receiver.batches, [receiver.SLICE // 64] * (2**22 // receiver.SLICE))
+        self.assertEqual(receiver.batches, [receiver.slice_length // 64] * (2**22 // receiver.slice_length))
 
     def test_a_line_that_comes_in_small_pieces_grows_where_it_is(self) -> None:
         receiver = Recorder(max_length=100_000)
+        receiver.receive(b"x")
         partial = receiver._partial
-        receiver.receive(*[b"x"] * 100_000)
+        receiver.receive(*[b"x"] * 99_999)
         self.assertIs(receiver._partial, partial)
         self.assertEqual(receiver.receive(b"\n"), [b"x" * 100_000])
         self.assertEqual(receiver.batches, [1])

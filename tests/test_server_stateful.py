@@ -25,7 +25,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
 from wordecho import kernel, wire
-from wordecho.server import DRAIN_GRACE, FAREWELL_TIMEOUT, WordEchoFactory, WordEchoProtocol
+from wordecho.lines import SLICE_LENGTH
+from wordecho.server import DRAIN_GRACE, FAREWELL_TIMEOUT, WordEchoFactory
 from wordecho.wire import Refusal
 
 MAX_LENGTH = 16
@@ -38,7 +39,7 @@ ROOMS = [0, 300, 65536]  # octets that a transport keeps for a peer before it as
 
 # What may be held for a peer that does not read: a read that came in spite of the pause, the rest of the one that was
 # interrupted, and besides its room the replies to the shortest lines of one slice.
-HELD_AT_MOST = 2 * READ + max(ROOMS) + WordEchoProtocol.SLICE * 60
+HELD_AT_MOST = 2 * READ + max(ROOMS) + SLICE_LENGTH * 60
 
 LINES = [
     *(b"\n", b"\r\n", b"one two\n", b"one\r\n", b"two\n\nthree\r\n"),
@@ -291,7 +292,7 @@ class Peer:
         is_paused = self.transport.has_paused_its_producer
         assert self.contract.owed.startswith(sent), f"not what is owed: {sent[:200]!r}"
         assert is_paused or len(sent) == len(self.contract.owed), "some reply is missing"
-        held = len(self.protocol._partial) + sum(map(len, self.protocol._waiting or ())) + len(sent)
+        held = len(self.protocol._partial or b"") + sum(map(len, self.protocol._waiting or ())) + len(sent)
         assert held <= HELD_AT_MOST, f"{held} octets are held"
         ends = self.transport.disconnecting or self.transport.is_ending
         assert ends == (self.contract.is_over or (self._has_ended and not is_paused))
@@ -453,7 +454,7 @@ class FoundTests(SynchronousTestCase):
         self.assertEqual(self.transport.flush(), wire.answer(b"one two") + b"\n")
 
     def test_the_quiet_period_does_not_part_a_message_that_waits_to_be_cut(self) -> None:
-        self.protocol.dataReceived(b"x" * 2 * self.protocol.SLICE)
+        self.protocol.dataReceived(b"x" * 2 * self.protocol.slice_length)
         self.assertEqual(self.protocol.paused, True)
         self.clock.advance(2)
         received = self.transport.flush() + self.transport.flush()

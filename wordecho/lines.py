@@ -7,6 +7,10 @@ from typing import Any
 
 from twisted.protocols.basic import LineReceiver
 
+# A paused receiver stops between two slices. What one slice of the shortest lines can make a server write bounds how
+# far its transport's buffer grows past the mark at which the transport asks for the pause.
+SLICE_LENGTH = 4096
+
 
 class LinearLineReceiver(LineReceiver):
     """
@@ -14,95 +18,120 @@ class LinearLineReceiver(LineReceiver):
     line comes in.
 
     The original cuts one line at a time off the front of its buffer and copies the rest each time (Twisted's issue
-    6357). This one cuts everything that has come at once, and keeps the contract of the original in line mode, but for
-    these points:
+    6357). This one hands on all the lines of a read at once, and keeps the contract of the original in line mode, but
+    for these points:
 
     - lines end with a line feed; a carriage return before it is left to the subclass, but does not count as length;
     - after :meth:`lineLengthExceeded` the rest of that line is skipped and the next line is received as ever;
-    - all lines of a read come to :meth:`linesReceived` first, which hands them to :meth:`lineReceived` one by one.
+    - the lines of a read come to :meth:`linesReceived` first, which cuts them and hands them to :meth:`lineReceived`;
+    - :meth:`linePartReceived` tells of a line that has not ended yet.
     """
 
     delimiter = b"\n"
 
-    # A paused receiver stops between two slices. What one slice of the shortest lines can make a server write bounds
-    # how far its transport's buffer grows past the mark at which the transport asks for the pause.
-    SLICE = 4096
-
     # Twisted declares an ITransport or None here, which has none of the methods of producers and consumers.
     transport: Any
 
-    _waiting: deque[bytes] | None = None  # slices that are not cut yet
-    _is_cutting = False
-    _skipping = False
-
     def __init__(self) -> None:
-        self._partial = bytearray()
+        self.slice_length = SLICE_LENGTH
+        self.paused = False
+        self._partial: bytearray | None = None  # what has come of a line, None between two lines
+        self._is_skipping = False  # that line is too long, and the rest of it is not wanted
+        self._waiting: deque[bytes] | None = None  # slices that are not cut yet
+        self._is_busy = False  # lines are being handed on; what comes meanwhile must not overtake them
+        self._is_deaf = False
+        # Whether a read of whole lines needs nothing but to be handed on. It may be False where it could be True.
+        self._is_clear = False
 
     def dataReceived(self, data: bytes) -> None:
-        if self._waiting is None and not self.paused and not self._is_cutting and len(data) <= self.SLICE:
-            self._cut(data)
-        else:
+        if self._is_clear and len(data) <= self.slice_length <= self.MAX_LENGTH and data.endswith(b"\n"):
+            self.linesReceived(data)
+        elif not self._is_deaf:
             if self._waiting is None:
                 self._waiting = deque()
-            self._waiting.extend(data[start : start + self.SLICE] for start in range(0, len(data), self.SLICE))
-        while self._waiting and not self.paused and not self._is_cutting:
-            self._cut(self._waiting.popleft())
-        if not self._waiting and not self._is_cutting:
+            step = self.slice_length
+            self._waiting.extend([data[start : start + step] for start in range(0, len(data), step)])
+            if not self._is_busy:
+                self._cut_waiting()
+
+    def pauseProducing(self) -> None:
+        self._is_clear = False
+        super().pauseProducing()
+
+    def stopReceiving(self) -> None:
+        """Drop whatever comes from now on."""
+        self._is_deaf = True
+        self._is_clear = False
+        self._waiting = None
+
+    def _cut_waiting(self) -> None:
+        self._is_busy = True
+        try:
+            while self._waiting and not self.paused:
+                self._cut(self._waiting.popleft())
+        finally:
+            self._is_busy = False
+        if not self._waiting:
             self._waiting = None
+            self._is_clear = self._partial is None and not self.paused and not self._is_deaf
 
     def _cut(self, data: bytes) -> None:
-        self._is_cutting = True  # a pause that ends before this is done with must not let later data overtake
-        try:
-            lines = data.split(b"\n")
-            rest = lines.pop()
-            if lines:
-                if self._partial or self._skipping or len(data) > self.MAX_LENGTH:
-                    lines = self._fitting(lines, len(data))
-                self.linesReceived(lines)
-            if rest and not self._skipping:
-                self._partial += rest
+        end = data.rfind(b"\n") + 1
+        if end:
+            self.linesReceived(self._fitting(data[:end]))
+        if end < len(data):
+            if self._partial is None:
+                self._partial = bytearray()
+            if not self._is_skipping:
+                self._partial += data[end:]
                 # A carriage return at the very end may yet turn out to belong to the ending.
                 if self._exceeds(self._partial):
                     line = self.clearLineBuffer()
-                    self._skipping = True
+                    self._partial, self._is_skipping = bytearray(), True
                     self.lineLengthExceeded(line)
-        finally:
-            self._is_cutting = False
+            self.linePartReceived()
 
-    def _fitting(self, lines: list[bytes], size: int) -> list[bytes]:
-        """Join what came before to the first of ``lines``, and return those after the last one that is too long."""
-        if self._skipping:
-            self._skipping = False
-            del lines[0]
-        elif self._partial:
-            size += len(self._partial)
-            lines[0] = bytes(self._partial + lines[0])
-            self._partial.clear()
-        return self._part_at_exceeding(lines) if size > self.MAX_LENGTH else lines
-
-    def _part_at_exceeding(self, lines: list[bytes]) -> list[bytes]:
-        """Hand on ``lines`` up to the last one that is too long; return those after it."""
-        fitting: list[bytes] = []
-        for line in lines:
-            if self._exceeds(line):
-                self.linesReceived(fitting)
+    def _fitting(self, lines: bytes) -> bytes:
+        """Put what came before in front of ``lines``, and return those after the last one that is too long."""
+        if self._is_skipping:
+            lines = lines[lines.index(b"\n") + 1 :]
+        elif self._partial is not None:
+            lines = bytes(self._partial + lines)
+        self._partial, self._is_skipping = None, False
+        if len(lines) <= self.MAX_LENGTH:
+            return lines
+        begin = end = 0
+        while end < len(lines):
+            start, end = end, lines.index(b"\n", end) + 1
+            if end - start > self.MAX_LENGTH and self._exceeds(line := lines[start : end - 1]):
+                self.linesReceived(lines[begin:start])
                 self.lineLengthExceeded(line)
-                fitting = []
-            else:
-                fitting.append(line)
-        return fitting
+                begin = end
+        return lines[begin:]
 
     def _exceeds(self, line: bytes | bytearray) -> bool:
         return len(line) - line.endswith(b"\r") > self.MAX_LENGTH
 
     def clearLineBuffer(self) -> bytes:
         """Take back what has come of a line that has no ending so far; what comes next starts a line."""
-        partial = bytes(self._partial)
-        self._partial.clear()
-        self._skipping = False
+        partial = bytes(self._partial or b"")
+        self._partial, self._is_skipping = None, False
         return partial
 
-    def linesReceived(self, lines: list[bytes]) -> None:
-        """Called when line feeds have come, with the lines that they end; one that was too long is not among them."""
-        for line in lines:
-            self.lineReceived(line)
+    def linesReceived(self, lines: bytes) -> None:
+        """
+        Called when line feeds have come.
+
+        :param lines: the lines that they end, the endings included; a line that was too long is not among them
+        """
+        was_busy, self._is_busy, self._is_clear = self._is_busy, True, False
+        try:
+            for line in lines.split(b"\n")[:-1]:
+                self.lineReceived(line)
+        finally:
+            self._is_busy = was_busy
+        if self._waiting and not was_busy:
+            self._cut_waiting()
+
+    def linePartReceived(self) -> None:
+        """Called when what has come ends in the midst of a line, whether that is too long or not."""

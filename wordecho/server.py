@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -20,12 +19,12 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.logger import Logger
-from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from wordecho import kernel, wire
 from wordecho.lines import LinearLineReceiver
+from wordecho.timeout import LazyTimeoutMixin
 from wordecho.wire import Refusal
 
 # Seconds that a peer which was sent away has to read the reason before its connection is cut.
@@ -66,7 +65,7 @@ def host_of(address: IAddress) -> str | None:
 
 
 @implementer(IHalfCloseableProtocol)
-class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
+class WordEchoProtocol(LinearLineReceiver, LazyTimeoutMixin):
     """
     One connection of the server.
 
@@ -77,9 +76,7 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
     log = Logger()
 
     _ending = b"\n"  # the ending of the last message; what the server says unasked ends so too
-    _has_sent_line_feed = False
     _has_ended = False  # the peer has ended its sending side
-    _is_leaving = False  # the server has ended its own sending side, or is about to
     _has_said_all = False  # and all that it had to say is with the kernel
     _is_draining = False
     _acknowledged: int | None = None  # octets that the peer had acknowledged when it was last looked at
@@ -88,6 +85,10 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
     def __init__(self, factory: WordEchoFactory) -> None:
         super().__init__()
         self.factory: WordEchoFactory = factory
+        self.clock = factory.reactor
+        # Looked at for every message, and found sooner here than on the class.
+        self._is_leaving = False  # the server has ended its own sending side, or is about to
+        self._has_sent_line_feed = False
 
     # The connection's life
 
@@ -143,6 +144,7 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
         and the peer could lose what was sent to it last.
         """
         self._is_leaving = True
+        self.stopReceiving()
         self.setTimeout(None)
         self.transport.unregisterProducer()  # nothing may pause the reading any more
         self.transport.write(last_words)
@@ -174,31 +176,19 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
 
     # Messages and replies
 
-    def dataReceived(self, data: bytes) -> None:
-        if self._is_leaving:
-            return
-        self.resetTimeout()
-        super().dataReceived(data)
-        self._wait_for_quiet()
-
-    def linesReceived(self, lines: list[bytes]) -> None:
-        self._has_sent_line_feed = True
-        if self._quiet_call is not None:
+    def linesReceived(self, lines: bytes) -> None:
+        seconds = self.factory.seconds  # to be called as a method of the clock would take longer
+        self.active_at = seconds()
+        if not self._has_sent_line_feed:
+            self._has_sent_line_feed = True
             self._stop_waiting_for_quiet()
-        # This is the loop in which a busy server spends its time; hence the locals.
-        answer, max_length, ignore_case = wire.answer, self.MAX_LENGTH, self.factory.ignore_case
-        ending = self._ending
-        replies: list[bytes] = []
-        for line in lines:
-            if line.endswith(b"\r"):
-                ending = b"\r\n"
-                line = line[:-1]
-            else:
-                ending = b"\n"
-            replies.append(answer(line, max_length, ignore_case) + ending)
-        self._ending = ending
-        if replies:
-            self.transport.write(b"".join(replies))
+        if lines:
+            self._ending = b"\r\n" if lines.endswith(b"\r\n") else b"\n"
+            self.transport.write(wire.answer_lines(lines, self.factory.ignore_case))
+
+    def linePartReceived(self) -> None:
+        self.active_at = self.clock.seconds()
+        self._wait_for_quiet()
 
     def lineLengthExceeded(self, line: bytes) -> None:
         self.transport.write(wire.encode(wire.too_long(self.factory.max_length)) + self._ending)
@@ -216,7 +206,7 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
         if self._quiet_call is not None:
             self._quiet_call.reset(self.factory.quiet_period)
         elif self.factory.quiet_period:
-            self._quiet_call = self.callLater(self.factory.quiet_period, self._quiet)
+            self._quiet_call = self.clock.callLater(self.factory.quiet_period, self._quiet)
 
     def _stop_waiting_for_quiet(self) -> None:
         if self._quiet_call is not None:
@@ -236,7 +226,7 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
 
     def resumeProducing(self) -> None:
         self.paused = False
-        self.resetTimeout()
+        self.active_at = self.clock.seconds()
         super().dataReceived(b"")
         if self.paused:
             return
@@ -247,9 +237,6 @@ class WordEchoProtocol(LinearLineReceiver, TimeoutMixin):
             self._wait_for_quiet()
 
     # The idle timeout
-
-    def callLater(self, period: float, func: Callable[[], None]) -> IDelayedCall:
-        return self.factory.reactor.callLater(period, func)
 
     def timeoutConnection(self) -> None:
         if self._is_draining:
@@ -298,6 +285,7 @@ class WordEchoFactory(ServerFactory):
         ignore_case: bool = False,
     ) -> None:
         self.reactor = reactor
+        self.seconds = reactor.seconds
         self.max_length = max_length
         self.max_connections = max_connections
         self.max_connections_per_host = max_connections_per_host
