@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -10,8 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.reactors import getReactorTypes
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.tcp import Server
 from twisted.python import context, log
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -20,7 +23,7 @@ from zope.interface import implementer
 if sys.platform != "linux":
     raise unittest.SkipTest("there is no epoll here")
 
-from wordecho.reactor import EagerEPollReactor
+from wordecho.reactor import EagerEPollReactor, EagerServer
 
 LARGE = b"x" * 10_000_000  # more than the buffers of a connection hold
 
@@ -113,12 +116,15 @@ class ReactorTests(SynchronousTestCase):
         self.addCleanup(peers.close)
         peers.setblocking(False)
         made = Connected(peers)
-        factory = Factory.forProtocol(lambda: made)
-        factory.noisy = False
-        with ours:
-            self.reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, factory)
+        self.adopt(ours, made)
         self.poller.changes.clear()
         return made
+
+    def adopt(self, connection: socket.socket, protocol: Protocol) -> None:
+        factory = Factory.forProtocol(lambda: protocol)
+        factory.noisy = False
+        with connection:
+            self.reactor.adoptStreamConnection(connection.fileno(), socket.AF_UNIX, factory)
 
     def turn(self, times: int = 1) -> None:
         for _ in range(times):
@@ -219,7 +225,7 @@ class ReactorTests(SynchronousTestCase):
         first.resume_hook = lambda: second.transport.connectionLost(Failure(ConnectionError()))
         first.transport.write(b"reply")
         first.transport.registerProducer(first, False)
-        second.transport.write(b"reply")
+        second.transport.writeSequence([b"re", b"ply"])
         self.turn()
         self.assertTrue(second.is_lost)
         self.assertEqual(first.received(), b"reply")
@@ -250,11 +256,19 @@ class ReactorTests(SynchronousTestCase):
         lines: list[Any] = []
         log.addObserver(lines.append)
         self.addCleanup(log.removeObserver, lines.append)
-        connection.transport.logPrefix = lambda: "a prefix"
+        connection.transport.logstr = "a prefix"
         connection.read_hook = lambda: log.msg("a line")
         connection.peer.send(b"message")
         self.turn()
         self.assertEqual([line["system"] for line in lines if line["message"] == ("a line",)], ["a prefix"])
+
+    def test_the_context_of_who_runs_the_reactor_is_there(self) -> None:
+        connection = self.connect()
+        found: list[Any] = []
+        connection.read_hook = lambda: found.append(context.get("key"))
+        connection.peer.send(b"message")
+        context.call({"key": "value"}, self.turn)
+        self.assertEqual(found, ["value"])
 
     def test_removeAll_returns_who_is_noted_too(self) -> None:
         connection = self.connect()
@@ -279,6 +293,113 @@ class ReactorTests(SynchronousTestCase):
         self.reactor.removeWriter(pipe)
 
 
+class AcceptedTests(ReactorTests):
+    """What is promised of every connection, of one that a port has accepted."""
+
+    def adopt(self, connection: socket.socket, protocol: Protocol) -> None:
+        server: Any = None
+        protocol.makeConnection(EagerServer(connection, protocol, ("a peer", 0), server, 0, self.reactor))
+
+    def test_what_waits_to_be_sent_is_not_overtaken(self) -> None:
+        connection = self.connect()
+        written = [LARGE, b"a", b"b", LARGE, b"c"]
+        received = []
+        for data in written:
+            connection.transport.write(data)
+            self.turn()
+        while self.reactor.getWriters():
+            received.append(connection.received())
+            self.turn()
+        received.append(connection.received())
+        self.assertTrue(b"".join(received) == b"".join(written))
+
+    def test_part_of_a_reply_may_be_sent(self) -> None:
+        connection = self.connect()
+        connection.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the least there is
+        reply = os.urandom(60_000)
+        connection.transport.write(reply)
+        self.turn(2)
+        received = connection.received()
+        self.assertTrue(0 < len(received) < len(reply))
+        self.assertEqual(self.poller.changes, ["modify"])
+        while self.reactor.getWriters():
+            self.turn()
+            received += connection.received()
+        self.assertTrue(received == reply)
+
+    def test_only_bytes_can_be_written(self) -> None:
+        connection = self.connect()
+        self.assertRaises(TypeError, connection.transport.write, "reply")
+        self.assertEqual(self.reactor.getWriters(), [])
+
+    def test_what_is_written_to_a_lost_connection_is_dropped(self) -> None:
+        connection = self.connect()
+        connection.transport.connectionLost(Failure(ConnectionError()))
+        connection.transport.write(b"reply")
+        self.assertEqual(self.reactor.getWriters(), [])
+
+    def test_what_is_written_after_an_abort_is_dropped(self) -> None:
+        connection = self.connect()
+        connection.transport.abortConnection()
+        connection.transport.write(b"reply")
+        self.turn(2)
+        self.assertTrue(connection.is_lost)
+        self.assertEqual(connection.received(), b"")
+
+    def test_a_peer_that_is_gone_ends_the_connection(self) -> None:
+        connection = self.connect()
+        connection.peer.close()
+        self.turn()
+        self.assertTrue(connection.is_lost)
+
+    def test_a_connection_that_turns_out_to_be_broken_is_lost_without_a_word_in_the_log(self) -> None:
+        connection = self.connect()
+        connection.transport.socket = Broken(connection.transport.socket)
+        connection.peer.send(b"message")
+        self.turn()
+        self.assertTrue(connection.is_lost)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_a_protocol_that_pauses_is_not_handed_what_has_come(self) -> None:
+        connection, other = self.connect(), self.connect()
+        came: list[None] = []
+        connection.read_hook = lambda: came.append(None)
+        other.read_hook = connection.transport.pauseProducing
+        other.peer.send(b"message")
+        connection.peer.send(b"message")
+        self.turn()
+        self.assertEqual(came, [])
+        connection.transport.resumeProducing()
+        self.turn()
+        self.assertEqual(came, [None])
+
+    def test_a_port_makes_such_connections_if_it_would_make_ordinary_ones(self) -> None:
+        factory = Factory.forProtocol(Protocol)
+        factory.noisy = False
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            adopted = self.reactor.adoptStreamPort(listening.fileno(), socket.AF_INET, factory)
+        made = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind("\0" + os.urandom(8).hex())
+            listening.listen()
+            unix = self.reactor.adoptStreamPort(listening.fileno(), socket.AF_UNIX, factory)
+        self.assertEqual([adopted.transport, made.transport], [EagerServer, EagerServer])
+        self.assertNotEqual(unix.transport, EagerServer)
+
+
+class Broken:
+    """A socket the peer of which has broken the connection."""
+
+    def __init__(self, original: socket.socket) -> None:
+        self._original = original
+
+    def recv(self, most: int) -> bytes:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+
 class TwistedTests(SynchronousTestCase):
     def test_the_private_names_that_it_relies_on_are_there(self) -> None:
         reactor: Any = EagerEPollReactor()
@@ -289,8 +410,12 @@ class TwistedTests(SynchronousTestCase):
         self.assertEqual(reactor._writes, set())
         self.assertEqual(list(reactor._selectables.values()), [reactor.waker, *reactor._internalReaders][:1])
         self.assertIsInstance(reactor._POLL_OUT, int)
-        contexts: Any = context.theContextTracker.currentContext().contexts
-        context.call({"key": "value"}, lambda: self.assertEqual(contexts[-1], {"key": "value"}))
+        self.assertTrue(callable(reactor._disconnectSelectable))
+
+    def test_the_private_names_that_its_connections_rely_on_are_there(self) -> None:
+        self.assertEqual((Server.dataBuffer, Server.offset), (b"", 0))
+        descriptor = FileDescriptor(EagerEPollReactor.__new__(EagerEPollReactor))
+        self.assertEqual(descriptor._tempDataLen, 0)
 
     def test_any_program_can_choose_it_by_name(self) -> None:
         (plugin,) = (plugin for plugin in getReactorTypes() if plugin.shortName == "eager-epoll")
