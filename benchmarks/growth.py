@@ -1,14 +1,21 @@
-"""Measures how the cost grows with a message's size, the connections and the workers, and writes it into ``docs/``."""
+"""
+Measures how the cost grows with a message's size, the connections and the workers, and how soon a worker that is killed
+is back, and writes it into ``docs/``.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import select
+import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from threading import Event, Thread
 
 from benchmarks import servers
 from benchmarks.__main__ import ENGLISH
@@ -67,17 +74,110 @@ def connections() -> Iterator[list[str]]:
 
 
 def workers() -> Iterator[list[str]]:
-    yield ["workers", "messages/s"]
-    for number in range(1, (os.cpu_count() or 1) + 1):
-        with servers.child(*servers.ours("--workers", str(number)), announces=servers.LISTENING) as (port, pid):
-            time.sleep(1)  # until all of them serve
-            with Load(port, 32, 16, ENGLISH.encode()) as load:
-                yield [str(number), f"{load.measure(pid, 2).rate:.0f}"]
+    # The load runs on the same processors; each of these costs the server so much that the load hardly counts.
+    message = " ".join([ENGLISH] * 16).encode()
+    most = os.cpu_count() or 1
+    yield ["workers", "messages/s", "times one worker's"]
+    with ExitStack() as stack:
+        running = {
+            number: stack.enter_context(
+                servers.child(*servers.ours("--workers", str(number)), announces=servers.LISTENING)
+            )
+            for number in range(1, most + 1)
+        }
+        time.sleep(1)  # until all of them serve
+        rates: dict[int, list[float]] = {number: [] for number in running}
+        for _ in range(ROUNDS):
+            for number, (port, pid) in running.items():
+                with Load(port, 32 * most, 16, message) as load:
+                    rates[number].append(load.measure(pid, 1).rate)
+    for number, found in rates.items():
+        ratio = median(rate / of_one for rate, of_one in zip(found, rates[1], strict=True))
+        yield [str(number), f"{median(found):.0f}", f"{ratio:.2f}"]
+
+
+def kills() -> Iterator[list[str]]:
+    yield ["round", "seconds until it is back", "its connections", "cut off", "cut off of the other's"]
+    for number in range(1, ROUNDS + 1):
+        with servers.child(*servers.ours("--workers", "2"), announces=servers.LISTENING) as (port, pid):
+            time.sleep(1)  # until both of them serve
+            with Crowd(port) as crowd:
+                time.sleep(1)
+                victim, _ = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+                its_own = peers_of(victim) & crowd.ports
+                os.kill(victim, signal.SIGKILL)
+                killed = time.perf_counter()
+                made = [connect(port) for _ in range(40)]  # about half of them wait for the one that is to come
+                for connection in made:
+                    connection.sendall(b"one\n")
+                for connection in made:
+                    connection.recv(1024)
+                elapsed = time.perf_counter() - killed
+                time.sleep(0.5)  # long enough for a connection of the other's to show that it is cut off
+            yield [
+                str(number),
+                f"{elapsed:.2f}",
+                str(len(its_own)),
+                str(len(crowd.cut_off)),
+                str(len(crowd.cut_off - its_own)),
+            ]
+            for connection in made:
+                connection.close()
+
+
+def peers_of(pid: int) -> set[int]:
+    """Return the ports at the other ends of the TCP connections that process ``pid`` has."""
+    own = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {int(row[2].partition(":")[2], 16) for row in rows if f"socket:[{row[9]}]" in own}
+
+
+class Crowd(Thread):
+    """Keeps a server busy, over connections that may be cut off."""
+
+    CONNECTIONS = 32
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self._lines = (" ".join([ENGLISH] * 16).encode() + b"\n") * 16
+        self._connections = [connect(port) for _ in range(self.CONNECTIONS)]
+        self.ports = {connection.getsockname()[1] for connection in self._connections}
+        self.cut_off: set[int] = set()
+        self._is_over = Event()
+
+    def __enter__(self) -> Crowd:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._is_over.set()
+        self.join()
+        for connection in self._connections:
+            connection.close()
+
+    def run(self) -> None:
+        due = dict.fromkeys(self._connections, 0)
+        while not self._is_over.is_set():
+            readable = select.select(due, [], [], 0 if 0 in due.values() else 0.1)[0]
+            for connection in list(due):
+                try:
+                    if not due[connection]:
+                        connection.sendall(self._lines)
+                        due[connection] = 16
+                    elif connection in readable:
+                        data = connection.recv(1 << 18)
+                        if not data:
+                            raise ConnectionResetError
+                        due[connection] -= data.count(b"\n")
+                except ConnectionError:
+                    self.cut_off.add(connection.getsockname()[1])
+                    del due[connection]
 
 
 def main() -> None:
-    for name, rows in (("sizes", sizes()), ("connections", connections()), ("workers", workers())):
-        text = table(rows)
+    parts = {"sizes": sizes, "connections": connections, "workers": workers, "kills": kills}
+    for name, measure in parts.items():
+        text = table(measure())
         print(text, end="\n\n")
         replace_part(name, text)
 
