@@ -27,6 +27,7 @@ class Recorder(LinearLineReceiver):
     :ivar batches: how many lines each call of linesReceived had
     :ivar exceeding: how much there was of the last line that is too long
     :ivar parts: how many times it was told of a line that has not ended yet
+    :ivar batch_hook: called once, before the next lines
     :ivar line_hook: called after each line
     """
 
@@ -37,11 +38,15 @@ class Recorder(LinearLineReceiver):
         self.batches: list[int] = []
         self.exceeding = 0
         self.parts = 0
+        self.batch_hook: Callable[[], None] | None = None
         self.line_hook: Callable[[], None] | None = None
         self.makeConnection(StringTransport())
 
     def linesReceived(self, lines: bytes) -> None:
         self.batches.append(lines.count(b"\n"))
+        if self.batch_hook:
+            hook, self.batch_hook = self.batch_hook, None
+            hook()
         super().linesReceived(lines)
 
     def linePartReceived(self) -> None:
@@ -76,6 +81,13 @@ class OvertakingTests(SynchronousTestCase):
                 receiver.dataReceived(b"4\n")
 
         receiver.line_hook = feed
+        self.assertEqual(receiver.receive(b"1\n2\n3\n"), [b"1", b"2", b"3", b"4"])
+
+    def test_it_does_not_overtake_what_waits_either(self) -> None:
+        receiver = Recorder(max_length=4096)
+        receiver.slice_length = 4
+        receiver.receive(b"0\n")
+        receiver.batch_hook = lambda: receiver.dataReceived(b"4\n")
         self.assertEqual(receiver.receive(b"1\n2\n3\n"), [b"1", b"2", b"3", b"4"])
 
 

@@ -40,11 +40,11 @@ class LinearLineReceiver(LineReceiver):
         self._waiting: deque[bytes] | None = None  # slices that are not cut yet
         self._is_busy = False  # lines are being handed on; what comes meanwhile must not overtake them
         self._is_deaf = False
-        # Whether a read of whole lines needs nothing but to be handed on. It may be False where it could be True.
-        self._is_clear = False
+        # How long a read of whole lines may be that needs nothing but to be handed on; 0 where something is in its way.
+        self._clear_length = 0
 
     def dataReceived(self, data: bytes) -> None:
-        if self._is_clear and len(data) <= self.slice_length <= self.MAX_LENGTH and data.endswith(b"\n"):
+        if len(data) <= self._clear_length and data.endswith(b"\n"):
             self.linesReceived(data)
         elif not self._is_deaf:
             if self._waiting is None:
@@ -55,17 +55,18 @@ class LinearLineReceiver(LineReceiver):
                 self._cut_waiting()
 
     def pauseProducing(self) -> None:
-        self._is_clear = False
+        self._clear_length = 0
         super().pauseProducing()
 
     def stopReceiving(self) -> None:
         """Drop whatever comes from now on."""
         self._is_deaf = True
-        self._is_clear = False
+        self._clear_length = 0
         self._waiting = None
 
     def _cut_waiting(self) -> None:
         self._is_busy = True
+        self._clear_length = 0
         try:
             while self._waiting and not self.paused:
                 self._cut(self._waiting.popleft())
@@ -73,7 +74,8 @@ class LinearLineReceiver(LineReceiver):
             self._is_busy = False
         if not self._waiting:
             self._waiting = None
-            self._is_clear = self._partial is None and not self.paused and not self._is_deaf
+            if self._partial is None and not self.paused and not self._is_deaf:
+                self._clear_length = min(self.slice_length, self.MAX_LENGTH)
 
     def _cut(self, data: bytes) -> None:
         end = data.rfind(b"\n") + 1
@@ -124,7 +126,7 @@ class LinearLineReceiver(LineReceiver):
 
         :param lines: the lines that they end, the endings included; a line that was too long is not among them
         """
-        was_busy, self._is_busy, self._is_clear = self._is_busy, True, False
+        was_busy, self._is_busy, self._clear_length = self._is_busy, True, 0
         try:
             for line in lines.split(b"\n")[:-1]:
                 self.lineReceived(line)
