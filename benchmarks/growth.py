@@ -169,7 +169,7 @@ class Crowd(Thread):
                         if not data:
                             raise ConnectionResetError
                         due[connection] -= data.count(b"\n")
-                except ConnectionError:
+                except OSError:
                     self.cut_off.add(connection.getsockname()[1])
                     del due[connection]
 

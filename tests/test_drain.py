@@ -121,6 +121,17 @@ class DrainTests(SynchronousTestCase):
         self.assertTrue(connection.transport.disconnecting)
         self.assertFalse(connection.transport.disconnected)
 
+    def test_nothing_of_a_connection_is_left_when_it_is_closed(self) -> None:
+        connection = self.connect()
+        # A transport that has half-closed already is lost at once.
+        connection.transport.loseConnection = connection.lose
+        self.drain()
+        self.clock.advance(DRAIN_GRACE)
+        connection.protocol.writeConnectionLost()
+        self.clock.advance(DRAIN_GRACE)
+        self.successResultOf(self.ended)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_the_idle_timeout_has_no_say_in_it(self) -> None:
         self.factory.idle_timeout = 1
         connection = self.connect()

@@ -71,7 +71,8 @@ class Recorder(LinearLineReceiver):
 
 class OvertakingTests(SynchronousTestCase):
     def test_data_that_comes_while_lines_are_handed_on_does_not_overtake_them(self) -> None:
-        receiver = Recorder()
+        receiver = Recorder(max_length=4096)
+        receiver.receive(b"0\n")
         fed = False
 
         def feed() -> None:
@@ -229,6 +230,18 @@ class PauseTests(SynchronousTestCase):
         self.receiver.resumeProducing()
         self.receiver.dataReceived(b"last\n")
         self.assertEqual(self.receiver.events, [*self.LINES, b"more", b"last"])
+
+    def test_what_comes_in_a_pause_waits_after_whole_lines_too(self) -> None:
+        self.receiver.receive(b"one\n")
+        self.receiver.pauseProducing()
+        self.assertEqual(self.receiver.receive(b"3\n"), [])
+        self.receiver.resumeProducing()
+        self.assertEqual(self.receiver.events, [b"3"])
+
+    def test_nothing_comes_after_an_end(self) -> None:
+        self.receiver.receive(b"one\n")
+        self.receiver.stopProducing()
+        self.assertEqual(self.receiver.receive(b"two\n", b"three\n"), [])
 
     def test_one_slice_at_most_comes_after_it_and_every_resume_brings_the_next(self) -> None:
         self.receiver.line_hook = self.receiver.pauseProducing

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import sys
 import unittest
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from twisted.application.reactors import getReactorTypes
@@ -35,10 +37,11 @@ class Poller:
         self._poller = poller
         self.changes: list[str] = []
         self.timeouts: list[float | None] = []
+        self.extra_events: list[tuple[int, int]] = []
 
     def poll(self, timeout: float | None, most: int) -> Any:
         self.timeouts.append(timeout)
-        return self._poller.poll(0, most)
+        return self._poller.poll(0, most) + self.extra_events
 
     def __getattr__(self, name: str) -> Any:
         self.changes.append(name)
@@ -201,6 +204,41 @@ class ReactorTests(SynchronousTestCase):
         self.assertEqual(modest.received(), b"reply")
         self.assertLessEqual(len(greedy.received()), 4 * 2)  # it may send before and after each poll
 
+    def test_a_producer_that_is_to_be_asked_is_asked_until_it_has_no_more(self) -> None:
+        connection = self.connect()
+        pieces = [b"four", b"three", b"two", b"one"]
+        connection.resume_hook = lambda: pieces and connection.transport.write(pieces.pop())
+        connection.transport.registerProducer(connection, False)
+        self.turn(10)
+        self.assertEqual(connection.received(), b"onetwothreefour")
+
+    def test_a_producer_that_was_paused_is_resumed_by_whoever_takes_its_place(self) -> None:
+        connection = self.connect()
+        connection.transport.registerProducer(connection, True)
+        connection.transport.write(b"x" * 100_000)
+        connection.transport.unregisterProducer()
+        while self.reactor.getWriters():
+            self.turn()
+            connection.received()
+        connection.transport.registerProducer(connection, True)
+        connection.transport.write(b"y")
+        self.turn(2)
+        self.assertEqual(connection.producer_calls, ["pause", "resume"])
+
+    def test_a_sequence_is_not_overtaken_by_what_is_written_after_it(self) -> None:
+        connection = self.connect()
+        connection.transport.writeSequence([b"one", b"two"])
+        connection.transport.write(b"three")
+        self.turn()
+        self.assertEqual(connection.received(), b"onetwothree")
+
+    def test_an_event_for_a_connection_with_nothing_to_read_is_nothing(self) -> None:
+        connection = self.connect()
+        connection.read_hook = lambda: self.fail("there was nothing to read")
+        self.poller.extra_events = [(connection.transport.fileno(), select.EPOLLIN)]
+        self.turn()
+        self.assertFalse(connection.is_lost)
+
     def test_what_a_timed_call_writes_goes_out_before_anything_is_waited_for(self) -> None:
         connection = self.connect()
         self.reactor.callLater(0, lambda: connection.transport.write(b"reply"))
@@ -256,11 +294,22 @@ class ReactorTests(SynchronousTestCase):
         lines: list[Any] = []
         log.addObserver(lines.append)
         self.addCleanup(log.removeObserver, lines.append)
-        connection.transport.logstr = "a prefix"
         connection.read_hook = lambda: log.msg("a line")
         connection.peer.send(b"message")
         self.turn()
-        self.assertEqual([line["system"] for line in lines if line["message"] == ("a line",)], ["a prefix"])
+        systems = [line["system"] for line in lines if line["message"] == ("a line",)]
+        self.assertEqual(systems, [connection.transport.logPrefix()])
+
+    def test_a_line_that_a_thread_logs_later_says_whose_it_is_too(self) -> None:
+        # What a thread is given is the context itself, not a copy.
+        connections = [self.connect() for _ in range(3)]
+        contexts: list[Any] = []
+        for connection in connections:
+            connection.read_hook = lambda: contexts.append(context.theContextTracker.currentContext().contexts[-1])
+            connection.peer.send(b"message")
+        self.turn()
+        systems = [found[log.ILogContext]["system"] for found in contexts]
+        self.assertEqual(systems, [connection.transport.logPrefix() for connection in connections])
 
     def test_the_context_of_who_runs_the_reactor_is_there(self) -> None:
         connection = self.connect()
@@ -296,9 +345,12 @@ class ReactorTests(SynchronousTestCase):
 class AcceptedTests(ReactorTests):
     """What is promised of every connection, of one that a port has accepted."""
 
+    numbers = count()
+
     def adopt(self, connection: socket.socket, protocol: Protocol) -> None:
         server: Any = None
-        protocol.makeConnection(EagerServer(connection, protocol, ("a peer", 0), server, 0, self.reactor))
+        number = next(self.numbers)
+        protocol.makeConnection(EagerServer(connection, protocol, ("a peer", 0), server, number, self.reactor))
 
     def test_what_waits_to_be_sent_is_not_overtaken(self) -> None:
         connection = self.connect()
@@ -312,6 +364,14 @@ class AcceptedTests(ReactorTests):
             self.turn()
         received.append(connection.received())
         self.assertTrue(b"".join(received) == b"".join(written))
+
+    def test_the_context_of_the_log_has_what_it_had_where_the_connection_was_accepted(self) -> None:
+        found: list[Any] = []
+        connection = context.call({log.ILogContext: {"system": "-", "key": "value"}}, self.connect)
+        connection.read_hook = lambda: found.append(context.get(log.ILogContext)["key"])
+        connection.peer.send(b"message")
+        self.turn()
+        self.assertEqual(found, ["value"])
 
     def test_part_of_a_reply_may_be_sent(self) -> None:
         connection = self.connect()
@@ -340,8 +400,13 @@ class AcceptedTests(ReactorTests):
 
     def test_what_is_written_after_an_abort_is_dropped(self) -> None:
         connection = self.connect()
-        connection.transport.abortConnection()
-        connection.transport.write(b"reply")
+
+        def abort() -> None:
+            connection.transport.abortConnection()
+            connection.transport.write(b"reply")
+
+        connection.read_hook = abort
+        connection.peer.send(b"message")
         self.turn(2)
         self.assertTrue(connection.is_lost)
         self.assertEqual(connection.received(), b"")
@@ -408,9 +473,11 @@ class TwistedTests(SynchronousTestCase):
         self.assertTrue(callable(reactor._poller.poll))
         self.assertTrue(callable(reactor._doReadOrWrite))
         self.assertEqual(reactor._writes, set())
-        self.assertEqual(list(reactor._selectables.values()), [reactor.waker, *reactor._internalReaders][:1])
+        self.assertEqual(list(reactor._selectables.values()), [reactor.waker])
         self.assertIsInstance(reactor._POLL_OUT, int)
         self.assertTrue(callable(reactor._disconnectSelectable))
+        contexts: Any = context.theContextTracker.currentContext().contexts
+        context.call({"key": "value"}, lambda: self.assertEqual(contexts[-1], {"key": "value"}))
 
     def test_the_private_names_that_its_connections_rely_on_are_there(self) -> None:
         self.assertEqual((Server.dataBuffer, Server.offset), (b"", 0))

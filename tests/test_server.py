@@ -333,6 +333,13 @@ class IdleTimeoutTests(ServerTestCase):
             connection.send(b"x")
         self.assertEqual(connection.received(), ONE + b"\n")
 
+    def test_whole_lines_start_it_again(self) -> None:
+        connection = self.connect(idle_timeout=60)
+        for _ in range(4):
+            connection.send(b"one\n")
+            self.clock.advance(59)
+        self.assertEqual(connection.received(), (ONE + b"\n") * 4)
+
     def test_0_is_for_never(self) -> None:
         connection = self.connect(idle_timeout=0)
         self.clock.advance(10**6)

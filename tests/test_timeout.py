@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from wordecho.timeout import LazyTimeoutMixin
+
+
+class StrictClock(Clock):
+    """One that refuses a call before now, as a reactor does."""
+
+    def callLater(self, delay: float, callable: Any, *args: object, **kw: object) -> IDelayedCall:
+        assert delay >= 0, f"{delay} is negative"
+        return super().callLater(delay, callable, *args, **kw)
 
 
 class Connection(LazyTimeoutMixin):
@@ -16,7 +27,7 @@ class Connection(LazyTimeoutMixin):
     """
 
     def __init__(self) -> None:
-        self.clock: Clock = Clock()
+        self.clock: Clock = StrictClock()
         self.clock.advance(0.1)  # sums of this are never exact
         self.timed_out_at: list[float] = []
 

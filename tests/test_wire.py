@@ -95,11 +95,16 @@ class LinesTests(SynchronousTestCase):
             lines = b"".join(b"Hello" + ending for ending in endings)
             self.assertEqual(wire.answer_lines(lines), b"".join(answer(b"Hello") + ending for ending in endings))
 
+    def test_a_carriage_return_before_the_ending_is_of_the_message(self) -> None:
+        for message in "Hello\r", "你好\r", "ไทย\r":
+            lines = f"{message}\r\n".encode() * 2
+            self.assertEqual(wire.answer_lines(lines), (answer(message.encode()) + b"\r\n") * 2)
+
     @thoroughly
     @given(st.lists(st.tuples(messages, st.sampled_from([b"\n", b"\r\n"])), min_size=1), st.booleans())
     def test_any_mix_of_them(self, pairs: list[tuple[bytes, bytes]], ignore_case: bool) -> None:
         # A carriage return before a line feed belongs to the ending, and no message has it.
-        pairs = [(message.rstrip(b"\r"), ending) for message, ending in pairs]
+        pairs = [(message.rstrip(b"\r") if ending == b"\n" else message, ending) for message, ending in pairs]
         self.assertEqual(
             wire.answer_lines(b"".join(message + ending for message, ending in pairs), ignore_case),
             b"".join(answer(message, ignore_case=ignore_case) + ending for message, ending in pairs),

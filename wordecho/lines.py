@@ -58,6 +58,10 @@ class LinearLineReceiver(LineReceiver):
         self._clear_length = 0
         super().pauseProducing()
 
+    def stopProducing(self) -> None:
+        self._clear_length = 0
+        super().stopProducing()
+
     def stopReceiving(self) -> None:
         """Drop whatever comes from now on."""
         self._is_deaf = True

@@ -43,6 +43,9 @@ class EagerServer(Server):
         self.dataBuffer = b""
         self.offset = 0
         super().__init__(*arguments)
+        # What log.callWithLogger() makes anew each time. Whoever takes a reference to it, as deferToThread() does, has
+        # one to a context that never changes.
+        self.log_context = {log.ILogContext: {**context.get(log.ILogContext), "system": self.logstr}}
 
     def doRead(self) -> Any:
         size = self._read_size
@@ -87,7 +90,7 @@ class EagerServer(Server):
         return True
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        if not streaming:  # this one is to be asked for more when all is sent
+        if not streaming or self.producerPaused:  # this one is to be asked for more when all is sent
             self._is_ordinary = False
         super().registerProducer(producer, streaming)
 
@@ -118,7 +121,7 @@ class EagerEPollReactor(EPollReactor):
 
     The original has epoll watch whether a connection is writable, sends when the next poll says so, and has epoll watch
     it no longer (Twisted's issue 5303). This one notes who has something to send; when all events of a poll are
-    handled, each connection that is noted sends once, and epoll watches only those that have not sent all by then. So
+    handled, each connection that is noted sends what it can, and epoll watches only those that still have some. So
     what a protocol writes in several pieces goes out as one, and no connection keeps the others waiting.
 
     Only a connected stream transport is noted. Anything else that writes (a client that waits to be connected, a
@@ -126,10 +129,11 @@ class EagerEPollReactor(EPollReactor):
     left to epoll.
 
     Besides, what an accepted TCP connection does for every message takes fewer steps here: its transport is an
-    :class:`EagerServer`, and the context of the log is made once for all events of a poll.
+    :class:`EagerServer`, which has the context of its lines in the log ready.
 
     It relies on these private names of Twisted's: ``_poller``, ``_selectables``, ``_writes``, ``_doReadOrWrite``,
-    ``_disconnectSelectable`` and ``_POLL_OUT``.
+    ``_disconnectSelectable`` and ``_POLL_OUT`` of the original, and ``contexts`` of
+    ``context.theContextTracker.currentContext()``.
 
     :ivar noted: who is to send, in order; the value is None, or the round of sending in which it is to come. A writer
         is noted, or watched by epoll, or neither, never both.
@@ -177,30 +181,34 @@ class EagerEPollReactor(EPollReactor):
             timeout = 0  # what that has brought about, such as a timed call or a stop, is not to wait for an event
         events = self._poller.poll(timeout, len(self._selectables))
         if events:
-            log_context = dict(context.get(log.ILogContext))
-            context.call({log.ILogContext: log_context}, self._handle, events, log_context)
+            self._handle(events)
         if self.noted:
             self._send()
 
     doIteration = doPoll
 
-    def _handle(self, events: list[tuple[int, int]], log_context: dict[str, Any]) -> None:
+    def _handle(self, events: list[tuple[int, int]]) -> None:
         selectable_of = self._selectables.get
-        for fd, event in events:
-            selectable = selectable_of(fd)
-            if event == EPOLLIN and type(selectable) is EagerServer:
-                log_context["system"] = selectable.logstr
-                why: BaseException | None
-                try:
-                    why = selectable.doRead()
-                except BaseException as error:
-                    log.err()
-                    why = error
-                if why is not None:
-                    has_ended = why is CONNECTION_DONE
-                    log.callWithLogger(selectable, self._disconnectSelectable, selectable, why, has_ended)
-            elif selectable is not None:  # it may be gone, by the doing of one before it
-                log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
+        contexts = context.theContextTracker.currentContext().contexts
+        contexts.append({})
+        try:
+            for fd, event in events:
+                selectable = selectable_of(fd)
+                if event == EPOLLIN and type(selectable) is EagerServer:
+                    contexts[-1] = selectable.log_context
+                    why: BaseException | None
+                    try:
+                        why = selectable.doRead()
+                    except BaseException as error:
+                        log.err()
+                        why = error
+                    if why is not None:
+                        has_ended = why is CONNECTION_DONE
+                        log.callWithLogger(selectable, self._disconnectSelectable, selectable, why, has_ended)
+                elif selectable is not None:  # it may be gone, by the doing of one before it
+                    log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
+        finally:
+            contexts.pop()
 
     def _send(self) -> None:
         """Let each connection that is noted send once, and leave those to epoll that have not sent all by then."""

@@ -77,6 +77,7 @@ class WordEchoProtocol(LinearLineReceiver, LazyTimeoutMixin):
 
     _ending = b"\n"  # the ending of the last message; what the server says unasked ends so too
     _has_ended = False  # the peer has ended its sending side
+    _is_leaving = False  # the server has ended its own sending side, or is about to
     _has_said_all = False  # and all that it had to say is with the kernel
     _is_draining = False
     _acknowledged: int | None = None  # octets that the peer had acknowledged when it was last looked at
@@ -86,9 +87,7 @@ class WordEchoProtocol(LinearLineReceiver, LazyTimeoutMixin):
         super().__init__()
         self.factory: WordEchoFactory = factory
         self.clock = factory.reactor
-        # Looked at for every message, and found sooner here than on the class.
-        self._is_leaving = False  # the server has ended its own sending side, or is about to
-        self._has_sent_line_feed = False
+        self._has_sent_line_feed = False  # found sooner here than on the class, and looked at for every read
 
     # The connection's life
 
@@ -172,12 +171,13 @@ class WordEchoProtocol(LinearLineReceiver, LazyTimeoutMixin):
             self.leave_if_reading()
         elif self._has_said_all and kernel.unacknowledged_octets(self.transport) == 0:
             self.transport.loseConnection()  # its kernel has all that was sent; the peer itself may never close
+            return
         self.setTimeout(DRAIN_GRACE)
 
     # Messages and replies
 
     def linesReceived(self, lines: bytes) -> None:
-        seconds = self.factory.seconds  # to be called as a method of the clock would take longer
+        seconds = self.factory.seconds  # the clock's; as a method of the clock it would take longer to find
         self.active_at = seconds()
         if not self._has_sent_line_feed:
             self._has_sent_line_feed = True

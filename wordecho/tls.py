@@ -68,7 +68,7 @@ def wrap(options: ssl.CertificateOptions, factory: IProtocolFactory, reactor: IR
     """Return a factory of server connections that speak TLS below the protocols of ``factory``."""
     wrapping = TLSMemoryBIOFactory(options, False, factory, reactor)
     # The default gathers small writes until the reactor's next turn, when a client that said good-bye in the same
-    # breath is gone. All replies to one read are one write anyway.
+    # breath is gone. There is little to gather: a write has the replies to up to 4 kB of messages.
     wrapping.protocol = TLSMemoryBIOProtocol
     return wrapping
 
