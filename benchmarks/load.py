@@ -82,8 +82,8 @@ class Load:
         """
         Send a message for each reply that comes; return how many came, and how long one of each batch took.
 
-        Everything that has come is read before anything is sent. So the server has as much to do at once as it would
-        have with clients that do not share a processor, and is not measured falling asleep and being woken.
+        Everything that has come is read before anything is sent. So the server has several messages to answer at a
+        time, and what is measured is not how it falls asleep and is woken for each.
         """
         now = time.perf_counter()
         end = now + seconds

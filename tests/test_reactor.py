@@ -25,7 +25,7 @@ from zope.interface import implementer
 if sys.platform != "linux":
     raise unittest.SkipTest("there is no epoll here")
 
-from wordecho.reactor import EagerEPollReactor, EagerServer
+from wordecho.reactor import SMALL_READ, EagerEPollReactor, EagerServer
 
 LARGE = b"x" * 10_000_000  # more than the buffers of a connection hold
 
@@ -386,6 +386,15 @@ class AcceptedTests(ReactorTests):
             self.turn()
             received += connection.received()
         self.assertTrue(received == reply)
+
+    def test_a_peer_that_sends_much_at_once_is_read_in_large_pieces(self) -> None:
+        connection = self.connect()
+        sizes: list[int] = []
+        self.patch(connection, "dataReceived", lambda data: sizes.append(len(data)))
+        for _ in range(2):
+            connection.peer.send(b"x" * 10_000)
+            self.turn(2)
+        self.assertEqual(sizes, [SMALL_READ, 10_000 - SMALL_READ, 10_000])
 
     def test_only_bytes_can_be_written(self) -> None:
         connection = self.connect()

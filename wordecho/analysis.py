@@ -13,7 +13,7 @@ from wordecho.words import words, words_of_each
 Count = Annotated[int, Meta(ge=0)]
 
 
-class Analysis(Struct, frozen=True, gc=False):
+class Analysis(Struct, frozen=True, gc=False):  # nothing that it holds could ever refer back to it
     """
     What there is to say about a text.
 

@@ -17,8 +17,8 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST, installReact
 from twisted.internet.tcp import Connection, Server
 from twisted.python import context, log
 
-# The most octets that Python's own allocator has room for. To ask for more, only to give nearly all of it back, is a
-# thirtieth of what a short message costs.
+# The most octets that Python's own allocator has room for. To ask for more, only to give nearly all of it back, makes a
+# short message dearer by a hundredth or more.
 SMALL_READ = 512 - sys.getsizeof(b"")
 
 
