@@ -9,14 +9,14 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import test_server
-from tests.kinds import PROXY1, PROXY2, TCP, TLS, UNIX
+from tests.kinds import BATCH, PROXY1, PROXY2, TCP, TLS, UNIX
 from tests.test_server import ServerTestCase
 
 CASES = [case for case in vars(test_server).values() if isinstance(case, type) and issubclass(case, ServerTestCase)]
 CASES.remove(ServerTestCase)
 NOT_OVER_TLS = {"HalfCloseTests", "CuttingTests", "BackPressureTests"}
 
-for kind in (TCP, UNIX, PROXY1, PROXY2, TLS):
+for kind in (TCP, BATCH, UNIX, PROXY1, PROXY2, TLS):
     for case in CASES:
         if kind is not TLS or case.__name__ not in NOT_OVER_TLS:
             name = f"{case.__name__}Over{kind.__name__}"
@@ -31,4 +31,4 @@ class KindTests(SynchronousTestCase):
         names = {name for name in globals() if "TestsOver" in name}
         self.assertIn("HalfCloseTestsOverPROXY2", names)
         self.assertIn("QuietPeriodTestsOverTLS", names)
-        self.assertEqual(len(names), 5 * len(CASES) - len(NOT_OVER_TLS))
+        self.assertEqual(len(names), 6 * len(CASES) - len(NOT_OVER_TLS))

@@ -21,7 +21,7 @@ from wordecho.words import (
     _NEAR_MARK_OR_DICTIONARY_CHARACTER,
     pieces,
     words,
-    words_of_each,
+    words_of_lines,
 )
 
 thoroughly = settings(deadline=None, derandomize=True, max_examples=400)
@@ -211,9 +211,9 @@ class DictionaryTests(SynchronousTestCase):
 
     @thoroughly
     @given(st.lists(default_texts) | st.lists(plain_texts) | st.lists(mixed_texts) | st.lists(st.text("aé b.")))
-    def test_the_words_of_many_messages_are_those_of_each(self, texts: list[str]) -> None:
-        messages = [text.replace("\n", "") for text in texts]
-        self.assertEqual(words_of_each(messages), [words(message) for message in messages])
+    def test_the_words_of_many_lines_are_those_of_each(self, texts: list[str]) -> None:
+        lines = [text.replace("\n", "") for text in texts]
+        self.assertEqual(words_of_lines(lines), [words(line) for line in lines])
 
     def test_no_character_that_needs_a_closer_look_escapes_the_first(self) -> None:
         for character in _ASSIGNED:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, repeat
 from typing import Annotated
 from unicodedata import combining, is_normalized, normalize
 
 from msgspec import Meta, Struct
 
-from wordecho.words import words, words_of_each
+from wordecho.words import words, words_of_lines
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -41,28 +41,37 @@ def analyze(text: str, ignore_case: bool = False) -> Analysis:
     >>> analyze("Hello, world hello world")
     Analysis(unique_words=['Hello', 'world', 'hello'], word_count=4, length=24, bytes=24)
     """
-    return _analysis(text, words(text), ignore_case)
-
-
-def analyze_each(messages: list[str], ignore_case: bool = False) -> list[Analysis]:
-    """Analyze each of ``messages``, as :func:`analyze` does, for less; none has a line feed in it."""
-    return [_analysis(text, found, ignore_case) for text, found in zip(messages, words_of_each(messages), strict=True)]
-
-
-def _analysis(text: str, found: list[str], ignore_case: bool) -> Analysis:
+    found = words(text)
     unique_words = [*dict.fromkeys(found)]
-    length = size = len(text)
-    if not text.isascii():
-        size = len(text.encode())
-        # Distinct strings in one normal form are never equivalent, so text that is all in one needs no further look.
-        if not ignore_case and not is_normalized("NFD", text) and not is_normalized("NFC", text):
-            unique_words = _first_of_each([_decompose(word) for word in unique_words], unique_words)
+    if ignore_case or not _is_in_one_form(text):
+        unique_words = _without_equivalents(unique_words, ignore_case)
+    return Analysis(unique_words, len(found), len(text), len(text.encode()))
+
+
+def analyze_lines(text: str, ignore_case: bool = False) -> list[Analysis]:
+    """
+    Analyze each line of ``text``, as :func:`analyze` does, for less.
+
+    :param text: lines, each of which ends with a line feed
+    """
+    lines = text.split("\n")[:-1]
+    found = words_of_lines(lines)
+    unique_words = map(list, map(dict.fromkeys, found))
+    if ignore_case or not _is_in_one_form(text):
+        unique_words = map(_without_equivalents, unique_words, repeat(ignore_case))
+    return list(map(Analysis, unique_words, map(len, found), map(len, lines), map(len, map(str.encode, lines))))
+
+
+def _is_in_one_form(text: str) -> bool:
+    """Whether ``text`` is all in one normal form, in which distinct strings are never equivalent."""
+    return text.isascii() or is_normalized("NFD", text) or is_normalized("NFC", text)
+
+
+def _without_equivalents(unique_words: list[str], ignore_case: bool) -> list[str]:
+    """Return ``unique_words`` without those that are equivalent to one before them."""
+    keys = [_decompose(word) for word in unique_words]
     if ignore_case:
-        unique_words = _first_of_each([_decompose(_decompose(word).casefold()) for word in unique_words], unique_words)
-    return Analysis(unique_words, len(found), length, size)
-
-
-def _first_of_each(keys: list[str], unique_words: list[str]) -> list[str]:
+        keys = [_decompose(key.casefold()) for key in keys]
     first: dict[str, str] = {}
     for key, word in zip(keys, unique_words, strict=True):
         first.setdefault(key, word)

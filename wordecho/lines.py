@@ -25,6 +25,9 @@ class LinearLineReceiver(LineReceiver):
     - after :meth:`lineLengthExceeded` the rest of that line is skipped and the next line is received as ever;
     - the lines of a read come to :meth:`linesReceived` first, which cuts them and hands them to :meth:`lineReceived`;
     - :meth:`linePartReceived` tells of a line that has not ended yet.
+
+    :ivar clear_length: how many octets a read of whole lines may have that needs nothing but to be handed on to
+        :meth:`linesReceived`; 0 where something is in its way
     """
 
     delimiter = b"\n"
@@ -40,11 +43,10 @@ class LinearLineReceiver(LineReceiver):
         self._waiting: deque[bytes] | None = None  # slices that are not cut yet
         self._is_busy = False  # lines are being handed on; what comes meanwhile must not overtake them
         self._is_deaf = False
-        # How long a read of whole lines may be that needs nothing but to be handed on; 0 where something is in its way.
-        self._clear_length = 0
+        self.clear_length = 0
 
     def dataReceived(self, data: bytes) -> None:
-        if len(data) <= self._clear_length and data.endswith(b"\n"):
+        if len(data) <= self.clear_length and data.endswith(b"\n"):
             self.linesReceived(data)
         elif not self._is_deaf:
             if self._waiting is None:
@@ -55,22 +57,22 @@ class LinearLineReceiver(LineReceiver):
                 self._cut_waiting()
 
     def pauseProducing(self) -> None:
-        self._clear_length = 0
+        self.clear_length = 0
         super().pauseProducing()
 
     def stopProducing(self) -> None:
-        self._clear_length = 0
+        self.clear_length = 0
         super().stopProducing()
 
     def stopReceiving(self) -> None:
         """Drop whatever comes from now on."""
         self._is_deaf = True
-        self._clear_length = 0
+        self.clear_length = 0
         self._waiting = None
 
     def _cut_waiting(self) -> None:
         self._is_busy = True
-        self._clear_length = 0
+        self.clear_length = 0
         try:
             while self._waiting and not self.paused:
                 self._cut(self._waiting.popleft())
@@ -79,7 +81,7 @@ class LinearLineReceiver(LineReceiver):
         if not self._waiting:
             self._waiting = None
             if self._partial is None and not self.paused and not self._is_deaf:
-                self._clear_length = min(self.slice_length, self.MAX_LENGTH)
+                self.clear_length = min(self.slice_length, self.MAX_LENGTH)
 
     def _cut(self, data: bytes) -> None:
         end = data.rfind(b"\n") + 1
@@ -130,7 +132,7 @@ class LinearLineReceiver(LineReceiver):
 
         :param lines: the lines that they end, the endings included; a line that was too long is not among them
         """
-        was_busy, self._is_busy, self._clear_length = self._is_busy, True, 0
+        was_busy, self._is_busy, self.clear_length = self._is_busy, True, 0
         try:
             for line in lines.split(b"\n")[:-1]:
                 self.lineReceived(line)

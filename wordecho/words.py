@@ -14,7 +14,6 @@ a dictionary for the scripts that put no spaces between words, as that section a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from itertools import chain, pairwise
 from operator import itemgetter
 
@@ -81,36 +80,42 @@ def words(text: str) -> list[str]:
     return _words_among(pieces(text) if _needs_dictionary(text) else unicode_words(text))
 
 
-def words_of_each(messages: list[str]) -> list[list[str]]:
+def words_of_lines(lines: list[str]) -> list[list[str]]:
     """
-    Return the :func:`words` of each of ``messages``, none of which has a line feed in it.
+    Return the :func:`words` of each of ``lines``, none of which has a line feed in it.
 
     What it costs to find out what they need, and to make a breaker, is shared by all of them: a line feed is always a
     boundary.
     """
-    text = "\n".join(messages)
-    if text.isascii() or not _NEAR_MARK_OR_DICTIONARY_CHARACTER.search(text):
-        return list(map(unicode_words, messages))
-    if not _needs_dictionary(text):
-        found_in_each = list(map(unicode_words, messages))
-        if _all_are_words(chain.from_iterable(found_in_each)):
-            return found_in_each
-        return [_words_among(found) for found in found_in_each]
+    text = "\n".join(lines)
+    near = None if text.isascii() else _NEAR_MARK_OR_DICTIONARY_CHARACTER.search(text)
+    if near is None:
+        return list(map(unicode_words, lines))
+    # Nearly all text that needs a dictionary needs it for the first character that is worth a look. All such text needs
+    # it for the first character of a word.
+    if not _DICTIONARY_CHARACTER.match(near[0]):
+        found_in_each = list(map(unicode_words, lines))
+        first_characters = "".join(map(_first_character, chain.from_iterable(found_in_each)))
+        if not _needs_dictionary(first_characters):
+            return found_in_each if first_characters.isalnum() else list(map(_words_among, found_in_each))
+        if not _is_plain(text):
+            return [
+                words(line) if _needs_dictionary(line) else _words_among(found)
+                for line, found in zip(lines, found_in_each, strict=True)
+            ]
     if _is_plain(text) and "\r" not in text:
         found = [*WordBreaker(text, "und"), "\n"]
         ends = [index for index, piece in enumerate(found) if piece == "\n"]
         return [_words_among(found[start + 1 : end]) for start, end in pairwise([-1, *ends])]
-    return [words(message) for message in messages]
+    return list(map(words, lines))
 
 
 def _words_among(found: list[str]) -> list[str]:
     """Return those of the pieces ``found`` that are words; what unicode_words() returns will do for all of them."""
-    return found if _all_are_words(found) else [piece for piece in found if piece[0].isalnum() or _is_word(piece)]
-
-
-def _all_are_words(found: Iterable[str]) -> bool:
     # unicode_words() counts some marks as letters; a piece that starts with anything but a mark is right as it is.
-    return "".join(map(_first_character, found)).isalnum()
+    if "".join(map(_first_character, found)).isalnum():
+        return found
+    return [piece for piece in found if piece[0].isalnum() or _is_word(piece)]
 
 
 def pieces(text: str) -> list[str]:
