@@ -19,6 +19,7 @@ from wordecho.words import (
     _DICTIONARY_CHARACTER,
     _NEAR_DICTIONARY_CHARACTER,
     _NEAR_MARK_OR_DICTIONARY_CHARACTER,
+    _is_indic,
     pieces,
     words,
     words_of_lines,
@@ -79,6 +80,11 @@ def cut_by_the_rules(text: str) -> list[str]:
         run = list(group)
         cut += icu("".join(run)) if is_run else run
     return cut
+
+
+def by_the_default_rules(text: str) -> list[str]:
+    """Return the words of ``text``, which needs no dictionary."""
+    return [piece for piece in split_word_bounds(text) if any(map(is_letter_or_digit, piece))]
 
 
 class DefaultRuleTests(SynchronousTestCase):
@@ -214,6 +220,32 @@ class DictionaryTests(SynchronousTestCase):
     def test_the_words_of_many_lines_are_those_of_each(self, texts: list[str]) -> None:
         lines = [text.replace("\n", "") for text in texts]
         self.assertEqual(words_of_lines(lines), [words(line) for line in lines])
+
+    def test_each_character_of_the_scripts_of_india_is_cut_by_the_default_rules_wherever_it_stands(self) -> None:
+        around = [
+            "{}",
+            "a{}b",
+            "1{}2",
+            "a{}1",
+            "क{}ख",
+            "ि{}क",
+            " {}क",
+            "a.{}b",
+            "1.{}2",
+            "1,{}",
+            "{}{}",
+            "{}.{}",
+            "'{}'",
+        ]
+        for character in filter(_is_indic, _ASSIGNED):
+            for text in (where.replace("{}", character) for where in around):
+                self.assertEqual(words(text), by_the_default_rules(text), ascii(text))
+
+    @thoroughly
+    @given(st.text(st.sampled_from("ab1२.,:;' -\nकखि़्ाংক্തിపా।"), max_size=12))
+    def test_text_in_the_scripts_of_india_is_cut_by_the_default_rules(self, text: str) -> None:
+        self.assertTrue(_is_indic(text))
+        self.assertEqual(words(text), by_the_default_rules(text))
 
     def test_no_character_that_needs_a_closer_look_escapes_the_first(self) -> None:
         for character in _ASSIGNED:
