@@ -545,6 +545,27 @@ class BatchTests(ReactorTests):
             self.assertEqual(came, [b"one", b"two"])
             self.assertEqual(len(self.flushLoggedErrors(error)), 1)
 
+    def test_an_answer_that_cannot_be_sent_costs_its_connection_and_no_other(self) -> None:
+        answers: Any = [3, b"reply"]
+        self.factory.answers = lambda reads: answers
+        first, second = self.connect_two()
+        self.turn()
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+        self.assertTrue(first.is_lost)
+        self.assertEqual(second.received(), b"reply")
+        self.factory.answers = lambda reads: [b"again"]
+        second.peer.send(b"message")
+        self.turn()
+        self.assertEqual(second.received(), b"again")
+
+    def test_a_connection_that_is_reset_is_lost(self) -> None:
+        connection = self.connect()
+        connection.transport.socket = Broken(connection.transport.socket)
+        connection.peer.send(b"message")
+        self.turn()
+        self.assertTrue(connection.is_lost)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_an_answer_does_not_overtake_what_waits_to_be_sent(self) -> None:
         self.factory.answers = lambda reads: [LARGE for data in reads]
         connection = self.connect()

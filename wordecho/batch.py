@@ -24,5 +24,5 @@ class IBatchFactory(IProtocolFactory):
         None stands for a connection whose protocol's ``dataReceived()`` is to be called as ever. Should this method
         raise, that is done for all of them.
 
-        :param reads: the transport of each connection, and what it has received
+        :param reads: the transport of each connection, none of them twice, and what it has received
         """

@@ -238,8 +238,12 @@ class EagerEPollReactor(EPollReactor):
                     if batch is not None:
                         try:
                             data = selectable.socket.recv(SMALL_READ)
-                        except OSError:
-                            data = b""
+                        except OSError as error:
+                            if error.errno != EWOULDBLOCK:
+                                log.callWithLogger(
+                                    selectable, self._disconnectSelectable, selectable, CONNECTION_LOST, False
+                                )
+                            continue
                         if data:
                             if not batch:
                                 batches.append(batch)
@@ -247,7 +251,7 @@ class EagerEPollReactor(EPollReactor):
                             if len(data) == SMALL_READ:
                                 selectable.batch = None
                             continue
-                        # doRead() meets the end or the error again, and knows what to do
+                        # doRead() meets the end again, and knows what to do
                     contexts[-1] = selectable.log_context
                     self._read(selectable, selectable.doRead)
                 elif selectable is not None:  # it may be gone, by the doing of one before it
@@ -256,11 +260,14 @@ class EagerEPollReactor(EPollReactor):
                 self._answer(batch, contexts)
         finally:
             contexts.pop()
+            for batch in batches:
+                batch.clear()  # one that something has kept from being answered must not grow for ever
 
     def _answer(self, batch: Batch, contexts: list[Any]) -> None:
         """Send what the factory answers to ``batch``, and hand the rest on to the protocols."""
         reads = batch.copy()
         batch.clear()
+        contexts[-1] = {}
         try:
             replies = batch.answer(reads)
             if len(replies) != len(reads):
@@ -269,11 +276,15 @@ class EagerEPollReactor(EPollReactor):
             log.err()
             replies = [None] * len(reads)
         for (transport, data), reply in zip(reads, replies, strict=True):
-            if reply is not None:
-                transport.send(reply)
-            else:
-                contexts[-1] = transport.log_context
+            contexts[-1] = transport.log_context
+            if reply is None:
                 self._read(transport, transport.receive, data)
+                continue
+            try:
+                transport.send(reply)
+            except BaseException:
+                log.err()
+                log.callWithLogger(transport, self._disconnectSelectable, transport, CONNECTION_LOST, False)
 
     def _read(self, transport: EagerServer, read: Callable[..., Any], *arguments: Any) -> None:
         """Call ``read``, and end the connection of ``transport`` if that raises or returns a reason to."""
