@@ -135,6 +135,14 @@ class ReactorTests(SynchronousTestCase):
         for _ in range(times):
             self.reactor.iterate(None)
 
+    def assert_lost_once_broken(self) -> None:
+        connection = self.connect()
+        connection.transport.socket = Broken(connection.transport.socket)
+        connection.peer.send(b"message")
+        self.turn()
+        self.assertTrue(connection.is_lost)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_a_reply_goes_out_in_the_turn_in_which_its_message_came_and_epoll_is_told_nothing(self) -> None:
         connection = self.connect()
         connection.read_hook = lambda: connection.transport.write(b"reply")
@@ -429,12 +437,7 @@ class AcceptedTests(ReactorTests):
         self.assertTrue(connection.is_lost)
 
     def test_a_connection_that_turns_out_to_be_broken_is_lost_without_a_word_in_the_log(self) -> None:
-        connection = self.connect()
-        connection.transport.socket = Broken(connection.transport.socket)
-        connection.peer.send(b"message")
-        self.turn()
-        self.assertTrue(connection.is_lost)
-        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assert_lost_once_broken()
 
     def test_a_protocol_that_pauses_is_not_handed_what_has_come(self) -> None:
         connection, other = self.connect(), self.connect()
@@ -558,13 +561,23 @@ class BatchTests(ReactorTests):
         self.turn()
         self.assertEqual(second.received(), b"again")
 
-    def test_a_connection_that_is_reset_is_lost(self) -> None:
-        connection = self.connect()
-        connection.transport.socket = Broken(connection.transport.socket)
-        connection.peer.send(b"message")
-        self.turn()
-        self.assertTrue(connection.is_lost)
-        self.assertEqual(self.flushLoggedErrors(), [])
+    def test_an_answer_comes_after_what_was_written_in_the_same_turn(self) -> None:
+        for write in (
+            lambda transport: transport.write(b"first "),
+            lambda transport: transport.writeSequence([b"fi", b"rst "]),
+        ):
+            _, second = self.connect_two()
+
+            def answer(reads: list[bytes], second: Connected = second, write: Any = write) -> list[bytes | None]:
+                write(second.transport)
+                return [None, b"second"]
+
+            self.factory.answers = answer
+            self.turn()
+            self.assertEqual(second.received(), b"first second")
+
+    def test_a_connection_that_turns_out_to_be_broken_is_lost_without_a_word_in_the_log(self) -> None:
+        self.assert_lost_once_broken()
 
     def test_an_answer_does_not_overtake_what_waits_to_be_sent(self) -> None:
         self.factory.answers = lambda reads: [LARGE for data in reads]

@@ -247,6 +247,12 @@ class DictionaryTests(SynchronousTestCase):
         self.assertTrue(_is_indic(text))
         self.assertEqual(words(text), by_the_default_rules(text))
 
+    def test_a_carriage_return_at_the_end_of_a_line_does_not_join_it_to_the_next(self) -> None:
+        self.assertEqual(words_of_lines(["漢\r", "漢"]), [["漢"], ["漢"]])
+
+    def test_a_mark_is_no_word_in_lines_of_which_another_needs_a_dictionary(self) -> None:
+        self.assertEqual(words_of_lines(["कa", "漢é", "-\u0903"])[2], [])
+
     def test_no_character_that_needs_a_closer_look_escapes_the_first(self) -> None:
         for character in _ASSIGNED:
             needs_dictionary = bool(_DICTIONARY_CHARACTER.match(character))
