@@ -1,7 +1,8 @@
 """
 What a user would write instead: ``python -m benchmarks.peers NAME`` serves on a free port of 127.0.0.1 and prints it.
 
-All but the echo answer a message with the very analysis of ours; none has our limits, timeouts and back-pressure.
+All but the echo answer message by message with the very analysis of ours, as one would write it without our native
+engine: the benchmark starts them with ``WORDECHO_NATIVE=0``. None has our limits, timeouts and back-pressure.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import socketserver
 import sys
 from typing import Any
 
-from wordecho.wire import answer
+from wordecho.python_engine import answer
 
 
 def announce(port: int) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports(include=["wordecho"]):
-    from wordecho import wire
+    from wordecho import python_engine, wire
     from wordecho.client import Answer, ClientError, WordEchoClientFactory, WordEchoClientProtocol
 
 from twisted.internet.defer import Deferred
@@ -31,7 +31,7 @@ MESSAGES = [b"one", b"", b"one two one", "caf\u00e9".encode(), b"\xff", b"x" * 3
 
 # Besides any octets: what a server says that is right, or nearly so.
 LINES = [
-    *(wire.answer(message) + b"\r\n" for message in MESSAGES),
+    *(python_engine.answer(message) + b"\r\n" for message in MESSAGES),
     wire.encode(wire.too_long(100)) + b"\n",
     wire.encode(wire.idle_timeout(300)) + b"\n",
     wire.encode(wire.too_many_connections(1)) + b"\n",

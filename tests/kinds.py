@@ -83,30 +83,6 @@ class TCP(Connection):
         super().__init__(factory, TCPTransport())
 
 
-class BATCH(TCP):
-    """A connection over TCP, on a reactor that has the factory answer many of them at once."""
-
-    def __init__(self, factory: WordEchoFactory) -> None:
-        super().__init__(factory)
-        self.factory = factory
-
-    def send(self, *pieces: bytes) -> None:
-        for piece in filter(None, pieces):
-            deliver(self.factory, [(self, piece)])
-
-
-def deliver(factory: WordEchoFactory, reads: list[tuple[Connection, bytes]]) -> None:
-    """Hand on what has come on each connection as EagerEPollReactor does."""
-    for connection, _ in reads:
-        connection.transport.protocol = connection.protocol
-    replies = factory.answer_batch([(connection.transport, data) for connection, data in reads])
-    for (connection, data), reply in zip(reads, replies, strict=True):
-        if reply is None:
-            connection.protocol.dataReceived(data)
-        else:
-            connection.transport.write(reply)
-
-
 class UNIX(Connection):
     """A connection over a UNIX socket; its peer has no name."""
 

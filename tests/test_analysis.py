@@ -110,6 +110,14 @@ class CountTests(SynchronousTestCase):
     def test_what_is_no_word_counts_as_length(self) -> None:
         self.assertEqual(analyze(" -!\r\x00 "), Analysis([], word_count=0, length=6, bytes=6))
 
+    def test_how_often_each_unique_word_occurs_is_said_if_wanted(self) -> None:
+        self.assertEqual(analyze("a b a A a\u0301 \u00e1", counts=True).counts, [2, 1, 1, 2])
+        self.assertEqual(analyze("a b a A", ignore_case=True, counts=True).counts, [3, 1])
+
+    def test_no_counts_and_none_wanted_are_two_things(self) -> None:
+        self.assertEqual(analyze("-", counts=True).counts, [])
+        self.assertIsNone(analyze("-").counts)
+
     def test_an_empty_text_has_nothing(self) -> None:
         self.assertEqual(analyze(""), Analysis([], word_count=0, length=0, bytes=0))
 

@@ -14,7 +14,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from wordecho import wire
+from wordecho import python_engine, wire
 from wordecho.client import (
     Answer,
     ClientError,
@@ -93,7 +93,7 @@ class ReplyTests(ClientTestCase):
         self, messages: list[tuple[bytes, bytes]], data: st.DataObject
     ) -> None:
         connection = Connection(Clock())
-        replies = [wire.answer(message) for message, _ in messages]
+        replies = [python_engine.answer(message) for message, _ in messages]
         stream = b"".join(reply + ending for reply, (_, ending) in zip(replies, messages, strict=True))
         cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=20).map(sorted))
 

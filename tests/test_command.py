@@ -27,7 +27,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.processes import ENVIRONMENT, PATIENCE, client_command
-from wordecho import wire
+from wordecho import python_engine, wire
 from wordecho.command import printable
 from wordecho.server import WordEchoFactory
 
@@ -118,7 +118,7 @@ async def test_large_input_is_answered_to_the_last_line_and_in_order() -> None:
     messages = [b"line %d of the input" % number for number in range(20_000)]
     async with listening(real_server()) as port:
         out, err, status = await ask(port, options=("--json",), stdin=b"\n".join(messages))
-        assert out.splitlines() == [wire.answer(message) for message in messages]
+        assert out.splitlines() == [python_engine.answer(message) for message in messages]
         assert (err, status) == ("", 0)
 
 
@@ -140,7 +140,7 @@ async def test_a_message_that_is_refused_does_not_keep_the_others_from_being_ans
         )
         detail = wire.not_utf_8(0).detail
         assert plain == (ONE_SHOWN + TWO_SHOWN, f"wordecho: message 2 was refused (not-utf-8): {detail}\n", 1)
-        assert in_json == (ONE + wire.answer(b"\xff") + b"\n", "", 1)
+        assert in_json == (ONE + python_engine.answer(b"\xff") + b"\n", "", 1)
 
 
 @pytest_twisted.ensureDeferred
@@ -148,7 +148,7 @@ async def test_a_binary_file_gets_one_reply_for_each_line() -> None:
     binary = random.Random(0).randbytes(300_000) + b"\nits end"
     async with listening(real_server()) as port:
         out, err, status = await ask(port, options=("--json",), stdin=binary)
-        assert out.splitlines() == [wire.answer(line.removesuffix(b"\r")) for line in binary.split(b"\n")]
+        assert out.splitlines() == [python_engine.answer(line.removesuffix(b"\r")) for line in binary.split(b"\n")]
         assert (err, status) == ("", 1)
 
 

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.processes import PATIENCE, client_command, ending, listening_twistd, port_of, spawn_twistd
 from tests.snippets import ROOT
 from tests.test_listen import needs_ipv6
-from wordecho import wire
+from wordecho import python_engine
 from wordecho.datagram import MAX_DATAGRAM, WordEchoDatagramProtocol
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}'
@@ -41,7 +41,7 @@ class Port:
 class DatagramTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.port = Port()
-        self.protocol = WordEchoDatagramProtocol(wire.answer)
+        self.protocol = WordEchoDatagramProtocol(python_engine.answer)
         self.protocol.transport = self.port  # type: ignore[assignment]
 
     def reply(self, datagram: bytes) -> bytes:
@@ -69,7 +69,7 @@ class DatagramTests(SynchronousTestCase):
 
     def test_errors_are_those_of_a_line(self) -> None:
         self.assertEqual(json.loads(self.reply(b"caf\xe9"))["offset"], 3)
-        self.protocol = WordEchoDatagramProtocol(lambda message: wire.answer(message, max_length=3))
+        self.protocol = WordEchoDatagramProtocol(lambda message: python_engine.answer(message, max_length=3))
         self.protocol.transport = self.port  # type: ignore[assignment]
         reply = json.loads(self.reply(b"three"))
         self.assertEqual((reply["error"], reply["limit"]), ("too-long", 3))
@@ -102,7 +102,7 @@ class AmplificationTests(SynchronousTestCase):
     def largest(self, datagrams: Any) -> tuple[float, bytes]:
         """Return by how much the reply of one of ``datagrams`` is the longest on the wire, and that datagram."""
         port = Port()
-        protocol = WordEchoDatagramProtocol(wire.answer)
+        protocol = WordEchoDatagramProtocol(python_engine.answer)
         protocol.transport = port  # type: ignore[assignment]
         worst = (0.0, b"")
         for datagram in datagrams:
@@ -162,7 +162,7 @@ async def test_10_000_datagrams_get_10_000_replies() -> None:
     async with listening_twistd("--port", "0", "--interface", "127.0.0.1", "--udp", "0") as (_, address):
         assert address.endswith(" (UDP)")
         replies = await deferToThread(ask, port_of(address))
-    assert sorted(replies) == sorted(wire.answer(b"message %d" % number) + b"\n" for number in range(10_000))
+    assert sorted(replies) == sorted(python_engine.answer(b"message %d" % number) + b"\n" for number in range(10_000))
 
 
 @pytest_twisted.ensureDeferred
@@ -224,7 +224,7 @@ async def test_the_client_sends_each_message_as_a_datagram() -> None:
             assert await client_command(*ask, *host, "one") == (shown, "", 0)
         messages = b"".join(b"message %d\n" % number for number in range(1000))
         out, err, status = await client_command(*ask, "--json", "127.0.0.1", stdin=messages)
-        assert out.splitlines() == [wire.answer(message) for message in messages.splitlines()]
+        assert out.splitlines() == [python_engine.answer(message) for message in messages.splitlines()]
         assert (err, status) == ("", 0)
 
 

@@ -207,7 +207,7 @@ class PauseTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.receiver = Recorder()
-        self.receiver.slice_length = 16  # three lines of five bytes with their endings, and a byte of the next
+        self.receiver.slice_length = 16  # three lines of five bytes with their endings, and no part of the next
         self.receiver.transport.registerProducer(self.receiver, True)
 
     def test_the_transport_pauses_too(self) -> None:
@@ -246,10 +246,9 @@ class PauseTests(SynchronousTestCase):
     def test_one_slice_at_most_comes_after_it_and_every_resume_brings_the_next(self) -> None:
         self.receiver.line_hook = self.receiver.pauseProducing
         self.assertEqual(self.receiver.receive(self.READ), list(self.LINES[:3]))
-        for _ in range(len(self.READ) // 16 - 1):
-            had = len(self.receiver.events)
+        for number in range(3, 80, 3):
             self.receiver.resumeProducing()
-            self.assertIn(len(self.receiver.events) - had, (3, 4))
+            self.assertEqual(self.receiver.events, list(self.LINES[: number + 3]))
         self.assertEqual(self.receiver.events, list(self.LINES))
 
     def test_a_pause_that_ends_before_the_line_is_done_with_changes_nothing(self) -> None:
@@ -276,7 +275,13 @@ class BoundsTests(SynchronousTestCase):
     def test_a_read_of_many_lines_is_cut_once_a_slice(self) -> None:
         receiver = Recorder(max_length=100)
         receiver.receive((b"x" * 63 + b"\n") * 2**16)
-        self.assertEqual(receiver.batches, [receiver.slice_length // 64] * (2**22 // receiver.slice_length))
+        self.assertEqual(receiver.batches, [4096 // 64] * 1024)
+
+    def test_a_slice_ends_with_a_line_so_that_no_line_is_put_together_again(self) -> None:
+        receiver = Recorder(max_length=100)
+        receiver.receive((b"x" * 99 + b"\n") * 1000)
+        self.assertEqual(receiver.batches, [40] * 25)
+        self.assertEqual(receiver.parts, 0)
 
     def test_a_line_that_comes_in_small_pieces_grows_where_it_is(self) -> None:
         receiver = Recorder(max_length=100_000)

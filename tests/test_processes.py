@@ -14,6 +14,7 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from tests.processes import PATIENCE, TWISTD, client_command, process_output, spawn_twistd, twistd
+from wordecho import ENGINE
 
 
 def talk(port: int, *pieces: bytes) -> bytes:
@@ -37,6 +38,16 @@ async def test_the_client_gets_its_answer_from_a_real_twistd() -> None:
     async with twistd() as (_, port):
         out, err, status = await client_command("--port", str(port), "127.0.0.1", "Hello,", "world", "hello", "world")
     assert (out, err, status) == (b"4 words, 3 unique, 24 characters, 24 bytes\nHello world hello\n", "", 0)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_log_begins_with_what_answers() -> None:
+    for value, engine in (("0", "Python"), ("", ENGINE)):
+        async with twistd(limit=f"export WORDECHO_NATIVE={value}") as (server, port):
+            assert await deferToThread(talk, port, "one e\u0301 é\nไทย\n".encode()) != b""
+        begins, _, _ = server.log.partition("Listening on")
+        (line,) = re.findall(r"^\S+ \[\S+\] (wordecho [0-9].*)$", begins, re.MULTILINE)
+        assert re.fullmatch(rf"wordecho \S+, {engine} engine( \(.*\))?, Unicode 17\.0\.0, ICU [0-9.]+", line), line
 
 
 @pytest_twisted.ensureDeferred

@@ -16,7 +16,6 @@ from twisted.application.reactors import getReactorTypes
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.ssl import CertificateOptions
 from twisted.internet.tcp import Server
 from twisted.python import context, log
 from twisted.python.failure import Failure
@@ -26,8 +25,7 @@ from zope.interface import implementer
 if sys.platform != "linux":
     raise unittest.SkipTest("there is no epoll here")
 
-from wordecho.batch import IBatchFactory
-from wordecho.reactor import MOST_EVENTS, SMALL_READ, EagerEPollReactor, EagerServer
+from wordecho.reactor import SMALL_READ, EagerEPollReactor, EagerServer
 
 LARGE = b"x" * 10_000_000  # more than the buffers of a connection hold
 
@@ -134,14 +132,6 @@ class ReactorTests(SynchronousTestCase):
     def turn(self, times: int = 1) -> None:
         for _ in range(times):
             self.reactor.iterate(None)
-
-    def assert_lost_once_broken(self) -> None:
-        connection = self.connect()
-        connection.transport.socket = Broken(connection.transport.socket)
-        connection.peer.send(b"message")
-        self.turn()
-        self.assertTrue(connection.is_lost)
-        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_reply_goes_out_in_the_turn_in_which_its_message_came_and_epoll_is_told_nothing(self) -> None:
         connection = self.connect()
@@ -430,6 +420,45 @@ class AcceptedTests(ReactorTests):
         self.assertTrue(connection.is_lost)
         self.assertEqual(connection.received(), b"")
 
+    def test_what_is_written_before_an_abort_is_dropped(self) -> None:
+        connection = self.connect()
+
+        def abort() -> None:
+            connection.transport.write(b"reply")
+            connection.transport.abortConnection()
+
+        connection.read_hook = abort
+        connection.peer.send(b"message")
+        self.turn()
+        self.assertEqual(self.reactor.getWriters(), [])
+        self.turn()
+        self.assertTrue(connection.is_lost)
+        self.assertEqual(connection.received(), b"")
+
+    def test_a_reply_in_several_pieces_is_sent_as_one(self) -> None:
+        connection = self.connect()
+        sizes: list[int] = []
+
+        class Counted(Broken):
+            def recv(self, most: int) -> bytes:
+                return self._original.recv(most)
+
+            def send(self, data: bytes) -> int:
+                sizes.append(len(data))
+                return self._original.send(data)
+
+        connection.transport.socket = Counted(connection.transport.socket)
+
+        def reply() -> None:
+            connection.transport.write(b"one ")
+            connection.transport.write(b"reply")
+
+        connection.read_hook = reply
+        connection.peer.send(b"message")
+        self.turn()
+        self.assertEqual(sizes, [9])
+        self.assertEqual(connection.received(), b"one reply")
+
     def test_a_peer_that_is_gone_ends_the_connection(self) -> None:
         connection = self.connect()
         connection.peer.close()
@@ -437,7 +466,12 @@ class AcceptedTests(ReactorTests):
         self.assertTrue(connection.is_lost)
 
     def test_a_connection_that_turns_out_to_be_broken_is_lost_without_a_word_in_the_log(self) -> None:
-        self.assert_lost_once_broken()
+        connection = self.connect()
+        connection.transport.socket = Broken(connection.transport.socket)
+        connection.peer.send(b"message")
+        self.turn()
+        self.assertTrue(connection.is_lost)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_protocol_that_pauses_is_not_handed_what_has_come(self) -> None:
         connection, other = self.connect(), self.connect()
@@ -464,212 +498,6 @@ class AcceptedTests(ReactorTests):
             unix = self.reactor.adoptStreamPort(listening.fileno(), socket.AF_UNIX, factory)
         self.assertEqual([adopted.transport, made.transport], [EagerServer, EagerServer])
         self.assertNotEqual(unix.transport, EagerServer)
-
-
-@implementer(IBatchFactory)
-class Answering(Factory):
-    """
-    A factory that answers what has come on several connections at once.
-
-    :ivar answers: what it returns, or raises, for the data that has come
-    :ivar batches: all data that has come so
-    """
-
-    noisy = False
-
-    def __init__(self) -> None:
-        self.answers: Callable[[list[bytes]], Any] = lambda reads: [None] * len(reads)
-        self.batches: list[list[bytes]] = []
-
-    def buildProtocol(self, addr: Any) -> Protocol:
-        return Protocol()
-
-    def answer_batch(self, reads: list[tuple[Any, bytes]]) -> Any:
-        self.batches.append([data for _, data in reads])
-        return self.answers(self.batches[-1])
-
-
-class BatchTests(ReactorTests):
-    """What is promised of every connection, of those of a port the factory of which answers many at once."""
-
-    numbers = count()
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.factory = Answering()
-        self.port = self.reactor.listenTCP(0, self.factory, interface="127.0.0.1")
-        self.port.stopReading()  # its connections are made here
-        self.addCleanup(self.port.connectionLost, connectionDone)
-
-    def adopt(self, connection: socket.socket, protocol: Protocol) -> None:
-        number = next(self.numbers)
-        protocol.makeConnection(EagerServer(connection, protocol, ("a peer", 0), self.port, number, self.reactor))
-
-    def connect_two(self) -> list[Connected]:
-        """Make two connections, on each of which something has come."""
-        connections = [self.connect(), self.connect()]
-        for connection, data in zip(connections, [b"one", b"two"], strict=True):
-            connection.peer.send(data)
-        return connections
-
-    def test_what_has_come_on_all_of_them_is_answered_at_once(self) -> None:
-        self.factory.answers = lambda reads: [b"re: " + data for data in reads]
-        connections = self.connect_two()
-        for connection in connections:
-            connection.read_hook = lambda: self.fail("it has been answered")
-        self.turn()
-        self.assertEqual(self.factory.batches, [[b"one", b"two"]])
-        self.assertEqual([connection.received() for connection in connections], [b"re: one", b"re: two"])
-        self.assertEqual(self.poller.changes, [])
-        self.assertEqual(self.reactor.getWriters(), [])
-
-    def test_no_answer_is_nothing_to_send(self) -> None:
-        self.factory.answers = lambda reads: [b""] * len(reads)
-        connections = self.connect_two()
-        self.turn()
-        self.assertEqual([connection.received() for connection in connections], [b"", b""])
-        self.assertFalse(connections[0].is_lost)
-
-    def test_what_the_factory_leaves_is_handed_to_the_protocol(self) -> None:
-        self.factory.answers = lambda reads: [None, b"reply"]
-        first, second = self.connect_two()
-        first.read_hook = lambda: first.transport.write(b"its own")
-        self.turn()
-        self.assertEqual([first.received(), second.received()], [b"its own", b"reply"])
-
-    def test_where_the_factory_fails_each_protocol_is_handed_its_own(self) -> None:
-        for answers, error in ((lambda reads: [][0], IndexError), (lambda reads: [b"only one"], ValueError)):
-            self.factory.answers = answers
-            connections = self.connect_two()
-            came: list[bytes] = []
-            for connection in connections:
-                self.patch(connection, "dataReceived", came.append)
-            self.turn()
-            self.assertEqual(came, [b"one", b"two"])
-            self.assertEqual(len(self.flushLoggedErrors(error)), 1)
-
-    def test_an_answer_that_cannot_be_sent_costs_its_connection_and_no_other(self) -> None:
-        answers: Any = [3, b"reply"]
-        self.factory.answers = lambda reads: answers
-        first, second = self.connect_two()
-        self.turn()
-        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
-        self.assertTrue(first.is_lost)
-        self.assertEqual(second.received(), b"reply")
-        self.factory.answers = lambda reads: [b"again"]
-        second.peer.send(b"message")
-        self.turn()
-        self.assertEqual(second.received(), b"again")
-
-    def test_an_answer_comes_after_what_was_written_in_the_same_turn(self) -> None:
-        for write in (
-            lambda transport: transport.write(b"first "),
-            lambda transport: transport.writeSequence([b"fi", b"rst "]),
-        ):
-            _, second = self.connect_two()
-
-            def answer(reads: list[bytes], second: Connected = second, write: Any = write) -> list[bytes | None]:
-                write(second.transport)
-                return [None, b"second"]
-
-            self.factory.answers = answer
-            self.turn()
-            self.assertEqual(second.received(), b"first second")
-
-    def test_a_connection_that_turns_out_to_be_broken_is_lost_without_a_word_in_the_log(self) -> None:
-        self.assert_lost_once_broken()
-
-    def test_an_answer_does_not_overtake_what_waits_to_be_sent(self) -> None:
-        self.factory.answers = lambda reads: [LARGE for data in reads]
-        connection = self.connect()
-        connection.transport.write(b"first")
-        connection.peer.send(b"one")
-        received = b""
-        while not received or self.reactor.getWriters():
-            self.turn()
-            received += connection.received()
-        self.assertTrue(received == b"first" + LARGE)
-        connection.peer.send(b"two")
-        self.turn()
-        connection.peer.send(b"three")
-        received = b""
-        while len(received) < 2 * len(LARGE):
-            self.turn()
-            received += connection.received()
-        self.assertTrue(received == 2 * LARGE)
-
-    def test_one_that_is_gone_meanwhile_is_let_be(self) -> None:
-        for method in "abortConnection", "loseConnection":
-            first, second = self.connect_two()
-            first.read_hook = getattr(second.transport, method)
-            second.read_hook = lambda: self.fail("it is gone")
-            self.turn(2)
-            self.assertTrue(second.is_lost)
-
-    def test_one_that_is_paused_meanwhile_is_handed_what_had_come(self) -> None:
-        first, second = self.connect_two()
-        came: list[None] = []
-        first.read_hook = second.transport.pauseProducing
-        second.read_hook = lambda: came.append(None)
-        self.turn()
-        self.assertEqual(came, [None])
-
-    def test_nothing_is_sent_to_one_that_is_gone_meanwhile(self) -> None:
-        first, second = self.connect_two()
-        first.read_hook = second.transport.abortConnection
-        self.factory.answers = lambda reads: [None, b"reply"]
-        self.turn(2)
-        self.assertTrue(second.is_lost)
-        self.assertEqual(second.received(), b"")
-
-    def test_a_peer_that_is_gone_when_the_answer_is_sent_is_a_lost_connection(self) -> None:
-        connection = self.connect()
-        connection.peer.send(b"one")
-
-        def answer(reads: list[bytes]) -> list[bytes]:
-            connection.peer.close()
-            return [b"reply"]
-
-        self.factory.answers = answer
-        self.turn(2)
-        self.assertTrue(connection.is_lost)
-
-    def test_a_peer_that_closes_is_a_lost_connection(self) -> None:
-        connection = self.connect()
-        connection.peer.close()
-        self.turn()
-        self.assertTrue(connection.is_lost)
-
-    def test_one_that_sends_much_at_once_is_read_by_itself_from_then_on(self) -> None:
-        connection = self.connect()
-        came: list[int] = []
-        self.patch(connection, "dataReceived", lambda data: came.append(len(data)))
-        for _ in range(2):
-            connection.peer.send(b"x" * 1000)
-            self.turn(3)
-        self.assertEqual([len(data) for data, *_ in self.factory.batches], [SMALL_READ])
-        self.assertEqual(sum(came), 2000)
-
-    def test_one_that_starts_tls_is_read_by_itself_from_then_on(self) -> None:
-        connection = self.connect()
-        self.assertIs(connection.transport.batch, self.port.batch)
-        connection.transport.startTLS(CertificateOptions())
-        self.assertIs(connection.transport.batch, None)
-
-    def test_so_many_are_answered_before_the_first_answer_is_sent_and_no_more(self) -> None:
-        self.factory.answers = lambda reads: [b"reply"] * len(reads)
-        connections = [self.connect() for _ in range(MOST_EVENTS + 1)]
-        for connection in connections:
-            connection.peer.send(b"message")
-        self.turn()
-        self.assertEqual(sum(connection.received() == b"reply" for connection in connections), MOST_EVENTS)
-        self.turn()
-        self.assertEqual(sum(connection.received() == b"reply" for connection in connections), 1)
-
-    def test_the_ports_of_other_factories_have_none(self) -> None:
-        factory = Factory.forProtocol(Protocol)
-        factory.noisy = False
-        self.assertIs(self.reactor.listenTCP(0, factory, interface="127.0.0.1").batch, None)
 
 
 class Broken:
@@ -701,7 +529,6 @@ class TwistedTests(SynchronousTestCase):
 
     def test_the_private_names_that_its_connections_rely_on_are_there(self) -> None:
         self.assertEqual((Server.dataBuffer, Server.offset), (b"", 0))
-        self.assertIs(Server._aborting, False)
         descriptor = FileDescriptor(EagerEPollReactor.__new__(EagerEPollReactor))
         self.assertEqual(descriptor._tempDataLen, 0)
 

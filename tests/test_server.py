@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from wordecho import wire
+from wordecho.engine import ENGINE, Engine
 from wordecho.server import FAREWELL_TIMEOUT, WordEchoFactory, WordEchoProtocol
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}'
@@ -77,14 +78,15 @@ class TCPTransport(StringTransport):
 
 
 class ServerTestCase(SynchronousTestCase):
-    # tests/test_server_kinds.py runs all of this over other kinds of stream.
+    # tests/test_server_kinds.py runs all of this over other kinds of stream, and by each engine.
     kind: type[Connection] = Connection
+    engine: Engine = ENGINE
 
     def setUp(self) -> None:
         self.clock = Clock()
 
     def connect(self, **parameters: Any) -> Connection:
-        return self.kind(WordEchoFactory(self.clock, **parameters))
+        return self.kind(WordEchoFactory(self.clock, engine=self.engine, **parameters))
 
 
 class MessageTests(ServerTestCase):
@@ -126,6 +128,17 @@ class MessageTests(ServerTestCase):
         connection = self.connect(ignore_case=True)
         connection.send(b"Hello HELLO hello\n")
         self.assertEqual(connection.replies()[0]["unique_words"], ["Hello"])
+
+    def test_counts_are_in_each_reply_if_wanted(self) -> None:
+        connection = self.connect(counts=True)
+        connection.send("the fox and the hen\nไทย\nand\n".encode())
+        self.assertEqual([reply["counts"] for reply in connection.replies()], [[2, 1, 1, 1], [1], [1]])
+        connection.send(b"the the")
+        connection.end_sending()
+        self.assertEqual(
+            connection.received(),
+            b'{"unique_words":["the"],"word_count":2,"length":7,"bytes":7,"counts":[2],"terminated":false}\n',
+        )
 
 
 class CuttingTests(ServerTestCase):

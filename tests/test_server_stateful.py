@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides
 
-from wordecho import kernel, wire
+from wordecho import kernel, python_engine, wire
 from wordecho.lines import SLICE_LENGTH
 from wordecho.server import DRAIN_GRACE, FAREWELL_TIMEOUT, WordEchoFactory
 from wordecho.wire import Refusal
@@ -47,7 +47,7 @@ LINES = [
 ]
 PARTS = [b"\r", b"one", b"1234567", b"sixteen octets 1", b"seventeen octets1", b"\xc3", b"\xa9"]
 
-answer = cache(wire.answer)  # the replies themselves have tests of their own
+answer = cache(python_engine.answer)  # the replies themselves have tests of their own
 
 
 class Contract:
@@ -451,7 +451,7 @@ class FoundTests(SynchronousTestCase):
         self.clock.advance(5)
         self.assertEqual(self.transport.flush(), b"")
         self.protocol.dataReceived(b" two\n")
-        self.assertEqual(self.transport.flush(), wire.answer(b"one two") + b"\n")
+        self.assertEqual(self.transport.flush(), python_engine.answer(b"one two") + b"\n")
 
     def test_the_quiet_period_does_not_part_a_message_that_waits_to_be_cut(self) -> None:
         self.protocol.dataReceived(b"x" * 2 * self.protocol.slice_length)
@@ -466,7 +466,7 @@ class FoundTests(SynchronousTestCase):
         self.clock.advance(3)
         self.transport.flush()
         self.clock.advance(2)
-        self.assertEqual(self.transport.flush(), wire.answer(b"one", terminated=False) + b"\n")
+        self.assertEqual(self.transport.flush(), python_engine.answer(b"one", terminated=False) + b"\n")
 
     def test_what_ends_while_the_server_stops_is_left_once(self) -> None:
         self.protocol.drain()

@@ -130,6 +130,11 @@ class ServiceTests(SynchronousTestCase):
             (factory.max_length, factory.max_connections, factory.idle_timeout, factory.quiet_period), (7, 8, 9.5, 1)
         )
         self.assertIn(b'["A"]', factory.answer(b"A a"))
+        self.assertNotIn(b"counts", factory.answer(b"A a"))
+
+    def test_counts_are_handed_on(self) -> None:
+        service: Any = makeService(parse("--counts"))
+        self.assertIn(b'"counts":[2]', service.factory.answer(b"a a"))
 
 
 class PluginTests(SynchronousTestCase):

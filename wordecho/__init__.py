@@ -5,6 +5,13 @@ A word-analysis server and client: a message goes in over a socket, its unique w
 the analysis itself; :mod:`wordecho.server` and :mod:`wordecho.client` have the protocols and their factories.
 """
 
-from wordecho.analysis import Analysis, analyze
+from icu4py import icu_version as ICU_VERSION
 
-__all__ = ["Analysis", "analyze"]
+from wordecho.analysis import Analysis, analyze
+from wordecho.characters import UNICODE_VERSION
+from wordecho.engine import ENGINE as _ENGINE
+
+ENGINE = _ENGINE.NAME
+"""What answers messages in this process: "native" or "Python"."""
+
+__all__ = ["ENGINE", "ICU_VERSION", "UNICODE_VERSION", "Analysis", "analyze"]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import groupby, repeat
+from collections import Counter
+from itertools import groupby
 from typing import Annotated
 from unicodedata import combining, is_normalized, normalize
 
 from msgspec import Meta, Struct
 
-from wordecho.words import words, words_of_lines
+from wordecho.words import words, words_of_texts
 
 Count = Annotated[int, Meta(ge=0)]
 
 
-class Analysis(Struct, frozen=True, gc=False):  # nothing that it holds could ever refer back to it
+class Analysis(Struct, frozen=True, omit_defaults=True, gc=False):  # nothing that it holds could refer back to it
     """
     What there is to say about a text.
 
@@ -21,45 +22,52 @@ class Analysis(Struct, frozen=True, gc=False):  # nothing that it holds could ev
     :ivar word_count: how many words the text has, repeats counted
     :ivar length: the total length in characters (Unicode code points)
     :ivar bytes: the total length in octets of UTF-8
+    :ivar counts: how often each of the unique words occurs, in the same order; None where that was not asked for
     """
 
     unique_words: list[str]
     word_count: Count
     length: Count
     bytes: Count
+    counts: list[Count] | None = None
 
 
-def analyze(text: str, ignore_case: bool = False) -> Analysis:
+def analyze(text: str, ignore_case: bool = False, counts: bool = False) -> Analysis:
     """
     Analyze ``text``.
 
     Words that are canonically equivalent (The Unicode Standard, section 3.7, D70) are one unique word; with
     ``ignore_case`` so are words that are a canonical caseless match (section 3.13, D145).
 
+    :param counts: whether to say how often each unique word occurs
     :raises UnicodeEncodeError: if ``text`` has a lone surrogate, which UTF-8 cannot express.
 
     >>> analyze("Hello, world hello world")
-    Analysis(unique_words=['Hello', 'world', 'hello'], word_count=4, length=24, bytes=24)
+    Analysis(unique_words=['Hello', 'world', 'hello'], word_count=4, length=24, bytes=24, counts=None)
+    >>> analyze("Hello, world hello world", counts=True).counts
+    [1, 2, 1]
     """
-    found = words(text)
-    unique_words = [*dict.fromkeys(found)]
+    return _analyze(text, words(text), ignore_case, counts)
+
+
+def analyze_texts(texts: list[str], ignore_case: bool = False, counts: bool = False) -> list[Analysis]:
+    """:func:`analyze` each of ``texts``; those that need a dictionary share what it costs to ask it."""
+    found_in_each = words_of_texts(texts)
+    if ignore_case or counts or not _is_in_one_form("\n".join(texts)):
+        return [_analyze(text, found, ignore_case, counts) for text, found in zip(texts, found_in_each, strict=True)]
+    unique_words = map(list, map(dict.fromkeys, found_in_each))
+    sizes = map(len, map(str.encode, texts))
+    return list(map(Analysis, unique_words, map(len, found_in_each), map(len, texts), sizes))
+
+
+def _analyze(text: str, found: list[str], ignore_case: bool, counts: bool) -> Analysis:
+    size = len(text.encode())
+    if not (counts or ignore_case) and _is_in_one_form(text):
+        return Analysis([*dict.fromkeys(found)], len(found), len(text), size)
+    occurrences = Counter(found)
     if ignore_case or not _is_in_one_form(text):
-        unique_words = _without_equivalents(unique_words, ignore_case)
-    return Analysis(unique_words, len(found), len(text), len(text.encode()))
-
-
-def analyze_lines(text: str, ignore_case: bool = False) -> list[Analysis]:
-    """
-    Analyze each line of ``text``, as :func:`analyze` does, for less.
-
-    :param text: lines, each of which ends with a line feed
-    """
-    lines = text.split("\n")[:-1]
-    found = words_of_lines(lines)
-    unique_words = map(list, map(dict.fromkeys, found))
-    if ignore_case or not _is_in_one_form(text):
-        unique_words = map(_without_equivalents, unique_words, repeat(ignore_case))
-    return list(map(Analysis, unique_words, map(len, found), map(len, lines), map(len, map(str.encode, lines))))
+        occurrences = _join_equivalents(occurrences, ignore_case)
+    return Analysis([*occurrences], len(found), len(text), size, [*occurrences.values()] if counts else None)
 
 
 def _is_in_one_form(text: str) -> bool:
@@ -67,15 +75,16 @@ def _is_in_one_form(text: str) -> bool:
     return text.isascii() or is_normalized("NFD", text) or is_normalized("NFC", text)
 
 
-def _without_equivalents(unique_words: list[str], ignore_case: bool) -> list[str]:
-    """Return ``unique_words`` without those that are equivalent to one before them."""
-    keys = [_decompose(word) for word in unique_words]
-    if ignore_case:
-        keys = [_decompose(key.casefold()) for key in keys]
+def _join_equivalents(occurrences: Counter[str], ignore_case: bool) -> Counter[str]:
+    """Count each of the words in ``occurrences`` as the first one that is equivalent to it."""
     first: dict[str, str] = {}
-    for key, word in zip(keys, unique_words, strict=True):
-        first.setdefault(key, word)
-    return list(first.values())
+    joined: Counter[str] = Counter()
+    for word, count in occurrences.items():
+        key = _decompose(word)
+        if ignore_case:
+            key = _decompose(key.casefold())
+        joined[first.setdefault(key, word)] += count
+    return joined
 
 
 def _decompose(word: str) -> str:

@@ -22,7 +22,7 @@ class WordEchoDatagramProtocol(DatagramProtocol):
     """
     The server's end of all datagrams to a port.
 
-    :param answer: makes the reply to a message, as :func:`wordecho.wire.answer`
+    :param answer: makes the reply to a message, as :func:`wordecho.python_engine.answer`
     """
 
     log = Logger()

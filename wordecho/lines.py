@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.protocols.basic import LineReceiver
@@ -51,10 +52,18 @@ class LinearLineReceiver(LineReceiver):
         elif not self._is_deaf:
             if self._waiting is None:
                 self._waiting = deque()
-            step = self.slice_length
-            self._waiting.extend([data[start : start + step] for start in range(0, len(data), step)])
+            self._waiting.extend(self._slices(data))
             if not self._is_busy:
                 self._cut_waiting()
+
+    def _slices(self, data: bytes) -> Iterator[bytes]:
+        start = 0
+        while start < len(data):
+            end = start + self.slice_length
+            if end < len(data):  # behind a line feed, or the line that it is in would have to be put together again
+                end = data.rfind(b"\n", start, end) + 1 or end
+            yield data[start:end]
+            start = end
 
     def pauseProducing(self) -> None:
         self.clear_length = 0

@@ -6,10 +6,11 @@ import math
 import re
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import NoReturn
 
 from twisted.python import usage
+
+from wordecho.engine import versions
 
 # Above this the reactor's own arithmetic with milliseconds ends.
 MAX_SECONDS = 604_800
@@ -21,8 +22,8 @@ class Options(usage.Options):
     """Options whose ``--version`` is that of this project."""
 
     def opt_version(self) -> NoReturn:
-        """Display the version and exit."""
-        print("wordecho", version("wordecho"))
+        """Display the versions of wordecho, Unicode and ICU, and which engine answers, and exit."""
+        print(versions())
         sys.exit(0)
 
 

@@ -8,7 +8,6 @@ A reactor that sends before it polls, which saves every reply two system calls a
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from errno import EWOULDBLOCK
 from select import EPOLLIN
 from typing import Any
@@ -18,23 +17,13 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST, installReact
 from twisted.internet.tcp import Connection, Server
 from twisted.python import context, log
 
-from wordecho.batch import IBatchFactory
-
 # The most octets that Python's own allocator has room for. To ask for more, only to give nearly all of it back, makes a
 # short message dearer by a hundredth or more.
 SMALL_READ = 512 - sys.getsizeof(b"")
 
-# How many events are handled before what they have brought about is sent: enough to share what can be shared, and not
-# so many that the first of thousands of replies waits for the last.
+# How many events are handled before what they have brought about is sent: not so many that the first of thousands of
+# replies waits for the last.
 MOST_EVENTS = 128
-
-
-class Batch(list[tuple["EagerServer", bytes]]):
-    """What connections of one port have received in short reads, until its factory answers it."""
-
-    def __init__(self, factory: IBatchFactory) -> None:
-        super().__init__()
-        self.answer = factory.answer_batch
 
 
 class EagerServer(Server):
@@ -45,10 +34,7 @@ class EagerServer(Server):
     to send all of that. Everything else it leaves to the original, and everything from the first sign on that the
     connection will not be an ordinary one to its end.
 
-    It relies on what the original keeps in ``dataBuffer`` and ``offset``, and in the private ``_tempDataLen`` and
-    ``_aborting``.
-
-    :ivar batch: where the reactor puts what it has received; None where it is to be read by :meth:`doRead`
+    It relies on what the original keeps in ``dataBuffer`` and ``offset``, and in the private ``_tempDataLen``.
     """
 
     reactor: EagerEPollReactor
@@ -61,7 +47,6 @@ class EagerServer(Server):
         self.dataBuffer = b""
         self.offset = 0
         super().__init__(*arguments)
-        self.batch: Batch | None = getattr(self.server, "batch", None)
         # What log.callWithLogger() makes anew each time. Whoever takes a reference to it, as deferToThread() does, has
         # one to a context that never changes.
         self.log_context = {log.ILogContext: {**context.get(log.ILogContext), "system": self.logstr}}
@@ -79,36 +64,21 @@ class EagerServer(Server):
         self.protocol.dataReceived(data)
         return None
 
-    def receive(self, data: bytes) -> None:
-        """Hand on what was read earlier, unless the connection is gone meanwhile, by the doing of another."""
-        if self.connected and not self.disconnecting and not self._aborting:
-            self.protocol.dataReceived(data)
-
     def write(self, data: bytes) -> None:
         if (
             self._is_ordinary
             and type(data) is bytes
-            and len(data) <= self.bufferSize
-            and not self.dataBuffer
+            and len(data) + len(self.dataBuffer) <= self.bufferSize
             and not self._tempDataLen
+            and not self.offset
         ):
-            if data:
+            if self.dataBuffer:
+                self.dataBuffer += data
+            elif data:
                 self.dataBuffer = data
                 self.reactor.noted[self] = None
         else:
             super().write(data)
-
-    def send(self, data: bytes) -> None:
-        """Write ``data`` and send it at once, if nothing waits to be sent."""
-        if not self._is_ordinary or self.dataBuffer or self._tempDataLen:
-            self.write(data)
-            return
-        try:
-            sent = self.socket.send(data)
-        except OSError:
-            sent = 0  # the original meets it again, and knows what to do
-        if sent < len(data):
-            self.write(data[sent:])
 
     def send_at_once(self) -> bool:
         """Send what waits to be sent, and return whether that was all there is to do."""
@@ -132,7 +102,6 @@ class EagerServer(Server):
 
     def startTLS(self, *arguments: Any, **named_arguments: Any) -> None:
         self._is_ordinary = False
-        self.batch = None
         super().startTLS(*arguments, **named_arguments)
 
     def loseConnection(self) -> None:
@@ -166,8 +135,7 @@ class EagerEPollReactor(EPollReactor):
     left to epoll.
 
     Besides, what an accepted TCP connection does for every message takes fewer steps here: its transport is an
-    :class:`EagerServer`, which has the context of its lines in the log ready. What several of them have received by one
-    poll is answered at once where their factory provides :class:`~wordecho.batch.IBatchFactory`.
+    :class:`EagerServer`, which has the context of its lines in the log ready.
 
     It relies on these private names of Twisted's: ``_poller``, ``_selectables``, ``_writes``, ``_doReadOrWrite``,
     ``_disconnectSelectable`` and ``_POLL_OUT`` of the original, and ``contexts`` of
@@ -229,72 +197,24 @@ class EagerEPollReactor(EPollReactor):
         selectable_of = self._selectables.get
         contexts = context.theContextTracker.currentContext().contexts
         contexts.append({})
-        batches: list[Batch] = []
         try:
             for fd, event in events:
                 selectable = selectable_of(fd)
                 if event == EPOLLIN and type(selectable) is EagerServer:
-                    batch = selectable.batch
-                    if batch is not None:
-                        try:
-                            data = selectable.socket.recv(SMALL_READ)
-                        except OSError as error:
-                            if error.errno != EWOULDBLOCK:
-                                log.callWithLogger(
-                                    selectable, self._disconnectSelectable, selectable, CONNECTION_LOST, False
-                                )
-                            continue
-                        if data:
-                            if not batch:
-                                batches.append(batch)
-                            batch.append((selectable, data))
-                            if len(data) == SMALL_READ:
-                                selectable.batch = None
-                            continue
-                        # doRead() meets the end again, and knows what to do
                     contexts[-1] = selectable.log_context
-                    self._read(selectable, selectable.doRead)
+                    why: BaseException | None
+                    try:
+                        why = selectable.doRead()
+                    except BaseException as error:
+                        log.err()
+                        why = error
+                    if why is not None:
+                        has_ended = why is CONNECTION_DONE
+                        log.callWithLogger(selectable, self._disconnectSelectable, selectable, why, has_ended)
                 elif selectable is not None:  # it may be gone, by the doing of one before it
                     log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
-            for batch in batches:
-                self._answer(batch, contexts)
         finally:
             contexts.pop()
-            for batch in batches:
-                batch.clear()  # one that something has kept from being answered must not grow for ever
-
-    def _answer(self, batch: Batch, contexts: list[Any]) -> None:
-        """Send what the factory answers to ``batch``, and hand the rest on to the protocols."""
-        reads = batch.copy()
-        batch.clear()
-        contexts[-1] = {}
-        try:
-            replies = batch.answer(reads)
-            if len(replies) != len(reads):
-                raise ValueError(f"there are {len(replies)} answers to {len(reads)} reads")
-        except BaseException:
-            log.err()
-            replies = [None] * len(reads)
-        for (transport, data), reply in zip(reads, replies, strict=True):
-            contexts[-1] = transport.log_context
-            if reply is None:
-                self._read(transport, transport.receive, data)
-                continue
-            try:
-                transport.send(reply)
-            except BaseException:
-                log.err()
-                log.callWithLogger(transport, self._disconnectSelectable, transport, CONNECTION_LOST, False)
-
-    def _read(self, transport: EagerServer, read: Callable[..., Any], *arguments: Any) -> None:
-        """Call ``read``, and end the connection of ``transport`` if that raises or returns a reason to."""
-        try:
-            why = read(*arguments)
-        except BaseException as error:
-            log.err()
-            why = error
-        if why is not None:
-            log.callWithLogger(transport, self._disconnectSelectable, transport, why, why is CONNECTION_DONE)
 
     def _send(self) -> None:
         """Let each connection that is noted send once, and leave those to epoll that have not sent all by then."""
@@ -314,7 +234,6 @@ def _with_eager_transport(port: Any) -> Any:
     """Have ``port`` make an :class:`EagerServer` of each connection, if it would make an ordinary one."""
     if port.transport is Server:
         port.transport = EagerServer
-        port.batch = Batch(port.factory) if IBatchFactory.providedBy(port.factory) else None
     return port
 
 

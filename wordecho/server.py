@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
@@ -25,13 +23,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from wordecho import kernel, wire
-from wordecho.batch import IBatchFactory
+from wordecho.engine import ENGINE, Engine
 from wordecho.lines import LinearLineReceiver
 from wordecho.timeout import LazyTimeoutMixin
 from wordecho.wire import Refusal
-
-# Compared as numbers, which takes less time than by endswith().
-CARRIAGE_RETURN, LINE_FEED = b"\r\n"
 
 # Seconds that a peer which was sent away has to read the reason before its connection is cut.
 FAREWELL_TIMEOUT = 5
@@ -190,7 +185,8 @@ class WordEchoProtocol(LinearLineReceiver, LazyTimeoutMixin):
             self._stop_waiting_for_quiet()
         if lines:
             self._ending = b"\r\n" if lines.endswith(b"\r\n") else b"\n"
-            self.transport.write(wire.answer_lines(lines, self.factory.ignore_case))
+            factory = self.factory
+            self.transport.write(factory.engine.answer_lines(lines, factory.ignore_case, factory.counts))
 
     def linePartReceived(self) -> None:
         self.active_at = self.clock.seconds()
@@ -264,7 +260,6 @@ def _has_half_close(transport: object) -> bool:
     return ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport)
 
 
-@implementer(IBatchFactory)
 class WordEchoFactory(ServerFactory):
     """
     Makes the protocol of each connection, and knows what they share.
@@ -276,6 +271,8 @@ class WordEchoFactory(ServerFactory):
     :param idle_timeout: seconds without a byte from the peer after which it is sent away; 0 for never
     :param quiet_period: seconds after which a peer that has never sent a line feed has ended its message; 0 for never
     :param ignore_case: whether words that differ in nothing but case are one unique word
+    :param counts: whether replies say how often each unique word occurs
+    :param engine: what answers the messages
     """
 
     noisy = False  # the service logs where it listens
@@ -290,6 +287,8 @@ class WordEchoFactory(ServerFactory):
         idle_timeout: float = 300,
         quiet_period: float = 2,
         ignore_case: bool = False,
+        counts: bool = False,
+        engine: Engine = ENGINE,
     ) -> None:
         self.reactor = reactor
         self.seconds = reactor.seconds
@@ -299,7 +298,9 @@ class WordEchoFactory(ServerFactory):
         self.idle_timeout = idle_timeout
         self.quiet_period = quiet_period
         self.ignore_case = ignore_case
-        self.answer = partial(wire.answer, max_length=max_length, ignore_case=ignore_case)
+        self.counts = counts
+        self.engine = engine
+        self.answer = partial(engine.answer, max_length=max_length, ignore_case=ignore_case, counts=counts)
         self.connections: set[WordEchoProtocol] = set()
         self._hosts: dict[WordEchoProtocol, str | None] = {}  # of the connections that are not refused
         self._connections_of: Counter[str | None] = Counter()
@@ -308,25 +309,6 @@ class WordEchoFactory(ServerFactory):
     # Twisted's own declaration wants a protocol that would take any Factory for its factory.
     def buildProtocol(self, addr: IAddress | None) -> WordEchoProtocol:  # type: ignore[override]
         return WordEchoProtocol(self)
-
-    def answer_batch(self, reads: list[tuple[Any, bytes]]) -> Sequence[bytes | None]:
-        """Answer those of ``reads`` that :meth:`WordEchoProtocol.linesReceived` would be handed as they are."""
-        now = self.seconds()
-        taken: list[bytes] = []
-        left: set[Any] = set()
-        for transport, data in reads:
-            protocol = transport.protocol
-            if protocol._has_sent_line_feed and len(data) <= protocol.clear_length and data[-1] == LINE_FEED:
-                protocol.active_at = now
-                protocol._ending = b"\r\n" if CARRIAGE_RETURN in data and data.endswith(b"\r\n") else b"\n"
-                taken.append(data)
-            else:
-                left.add(transport)
-        replies = wire.answer_reads(taken, self.ignore_case)
-        if not left:
-            return replies
-        next_reply = iter(replies).__next__
-        return [None if transport in left else next_reply() for transport, _ in reads]
 
     def may_linger(self, connection: WordEchoProtocol) -> bool:
         """Whether ``connection``, once left, may stay until its peer closes; many refused ones at once may not."""

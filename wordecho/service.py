@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 
 from wordecho import kernel, options, worker
 from wordecho.drain import Drain
+from wordecho.engine import versions
 from wordecho.listen import DatagramEndpoint, Endpoint, endpoint_from_string, show_port, tcp_endpoint
 from wordecho.ports import accept_pending, rest_when_exhausted
 from wordecho.server import WordEchoFactory
@@ -137,6 +138,7 @@ class Options(options.Options):
     ]
     optFlags = [  # noqa: RUF012
         ["ignore-case", None, "count words that differ in nothing but case as one unique word"],
+        ["counts", None, "say in each reply how often each of the unique words occurs"],
     ]
 
     def __init__(self) -> None:
@@ -256,6 +258,7 @@ class WordEchoService(Service):
         :raises CannotStart: if an endpoint cannot be listened on.
         """
         super().privilegedStartService()
+        self.log.info("{versions}", versions=versions())
         self._raise_descriptor_limit()
         for endpoint in self.endpoints:
             endpoint.listen(self.factory).addCallbacks(self._listening, self._not_listening)
@@ -339,6 +342,7 @@ def makeService(options: Options) -> IService:
         idle_timeout=options["idle-timeout"],
         quiet_period=options["quiet-period"],
         ignore_case=bool(options["ignore-case"]),
+        counts=bool(options["counts"]),
     )
     service = WordEchoService(options.endpoints, factory, drain_timeout=options["drain-timeout"])
     if not options["worker"]:

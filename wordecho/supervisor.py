@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from twisted.runner.procmon import ProcessMonitor
 from zope.interface import implementer
 
+from wordecho.engine import versions
 from wordecho.listen import bind
 from wordecho.ports import BACKLOG
 from wordecho.service import CannotStart
@@ -155,6 +156,7 @@ class WorkersService(ProcessMonitor):
         :raises CannotStart: if the port cannot be listened on.
         """
         super().privilegedStartService()
+        self.log.info("{versions}", versions=versions())
         interface, port = self._address
         try:
             self._sockets += listen(interface, port, self._number)

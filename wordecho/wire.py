@@ -1,18 +1,15 @@
 """
-The wire contract: a message's bytes in, its reply's bytes out, and back again for a client. No input or output here.
+What a reply can say, and how it is written and read. No input or output here.
 
-``docs/protocol.rst`` specifies what this module does.
+``docs/protocol.rst`` specifies it. What a message is answered is up to an engine, see :mod:`wordecho.engine`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
-
 import msgspec
 from msgspec import Struct
 
-from wordecho.analysis import Analysis, Count, analyze, analyze_lines
+from wordecho.analysis import Analysis, Count
 
 DEFAULT_PORT = 65432
 DEFAULT_MAX_LENGTH = 65536
@@ -77,75 +74,6 @@ def reply_too_long(limit: int) -> Refusal:
     return Refusal(REPLY_TOO_LONG, detail, limit=limit)
 
 
-def answer(
-    message: bytes, max_length: int = DEFAULT_MAX_LENGTH, ignore_case: bool = False, *, terminated: bool = True
-) -> bytes:
-    """
-    Return the reply to ``message``, both without a line ending.
-
-    :param max_length: how many bytes a message may have
-    :param ignore_case: whether words that differ in nothing but case are one unique word
-    :param terminated: whether the message had a line ending
-    """
-    if len(message) > max_length:
-        return encode(too_long(max_length, terminated=terminated))
-    try:
-        text = message.decode()
-    except UnicodeDecodeError as error:
-        return encode(not_utf_8(error.start, terminated=terminated))
-    analysis = analyze(text, ignore_case)
-    if not terminated:
-        return encode(Reply(**msgspec.structs.asdict(analysis), terminated=False))
-    return encode(analysis)
-
-
-def answer_lines(lines: bytes, ignore_case: bool = False) -> bytes:
-    """
-    Return the replies to ``lines``, each with the ending that its message has.
-
-    :param lines: whole lines, none of which is too long
-    :param ignore_case: whether words that differ in nothing but case are one unique word
-    """
-    try:
-        text = lines.decode()
-    except UnicodeDecodeError:
-        return _answer_each(lines, ignore_case)
-    ending = b"\n"
-    if "\r" in text:
-        if text.count("\r\n") < text.count("\n"):
-            return _answer_each(lines, ignore_case)
-        text = text.replace("\r\n", "\n")
-        ending = b"\r\n"
-    if text.count("\n") == 1:
-        return encode(analyze(text[:-1], ignore_case)) + ending
-    replies = _encode_lines(analyze_lines(text, ignore_case))
-    return replies if ending == b"\n" else replies.replace(b"\n", ending)
-
-
-def answer_reads(reads: Sequence[bytes], ignore_case: bool = False) -> list[bytes]:
-    """
-    Return for each of ``reads`` what :func:`answer_lines` returns, for less.
-
-    :param reads: what has come on several connections: whole lines of each, at least one
-    """
-    replies = answer_lines(b"".join(reads), ignore_case).splitlines(keepends=True)
-    if len(replies) == len(reads):
-        return replies
-    left = iter(replies)
-    return [b"".join(islice(left, read.count(b"\n"))) for read in reads]
-
-
-def _answer_each(lines: bytes, ignore_case: bool) -> bytes:
-    """Answer lines of which some are not UTF-8, or not all have the same ending."""
-    replies = []
-    for line in lines.split(b"\n")[:-1]:
-        ending = b"\r\n" if line.endswith(b"\r") else b"\n"
-        message = line.removesuffix(b"\r")
-        replies.append(answer(message, len(message), ignore_case) + ending)
-    return b"".join(replies)
-
-
-_encode_lines = msgspec.json.Encoder().encode_lines
 encode = msgspec.json.Encoder().encode
 """Encode an :class:`Analysis`, a :class:`Reply` or a :class:`Refusal`; a :class:`Reply` that is terminated and an
 :class:`Analysis` look the same on the wire."""

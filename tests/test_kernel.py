@@ -1,0 +1,205 @@
+"""What is promised of the native kernel besides that it answers what Python answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import cache
+from itertools import islice, product
+from string import ascii_lowercase
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.engines import NATIVE, PYTHON, NativeTestCase
+from wordecho.engine import ENGINE, choose
+
+try:
+    from wordecho import _native
+except ImportError:
+    _native = None  # type: ignore[assignment]
+
+SEED = 12345
+_64_BITS = 2**64 - 1
+
+
+def hash_of(word: bytes, seed: int) -> int:
+    """Return the hash of a word of at most eight octets, as ``hash_of()`` in ``wordecho/native/replies.c`` makes it."""
+    number = int.from_bytes(word, "little")
+    product = ((seed ^ 0x9E3779B97F4A7C15) ^ number) * ((seed ^ 0xD1B54A32D192ED03) + len(word) & _64_BITS)
+    return (product ^ product >> 64) & _64_BITS
+
+
+@cache
+def colliding_words() -> list[bytes]:
+    """Return two hundred words that begin their search at the same slot of a table of up to 4096 slots."""
+    words = (bytes(letters) for letters in product(ascii_lowercase.encode(), repeat=5))
+    return list(islice((word for word in words if hash_of(word, SEED) & 0xFFF == 0), 200))
+
+
+class WordTableTests(NativeTestCase, SynchronousTestCase):
+    """The table of unique words, with a seed that somebody knows who sends words that collide."""
+
+    def answer(self, message: bytes, *, ignore_case: bool = False) -> dict[str, Any]:
+        reply = _native.answer(message, ignore_case, True, SEED)
+        assert reply is not None
+        says: dict[str, Any] = json.loads(reply)
+        return says
+
+    def assert_counted(self, words: list[bytes]) -> None:
+        occurrences: dict[str, int] = {}
+        for word in words:
+            occurrences[word.decode()] = occurrences.get(word.decode(), 0) + 1
+        says = self.answer(b" ".join(words))
+        self.assertEqual(says["unique_words"], list(occurrences))
+        self.assertEqual(says["counts"], list(occurrences.values()))
+        self.assertEqual(says["word_count"], len(words))
+
+    def test_these_are_words_that_collide(self) -> None:
+        for word in (b"a", b"kernel", b"eight888", *colliding_words()):
+            for seed in (SEED, 0, 2**64 - 1):
+                self.assertEqual(_native.hash(word, seed), hash_of(word, seed))
+        self.assertEqual(len(colliding_words()), 200)
+        self.assertEqual({_native.hash(word, SEED) & 0xFFF for word in colliding_words()}, {0})
+
+    def test_words_that_collide_are_counted_in_order_of_appearance(self) -> None:
+        words = colliding_words()
+        self.assert_counted(words)
+        self.assert_counted(words + words[::-1] + words[::3])
+
+    def test_words_that_collide_are_counted_among_others(self) -> None:
+        others = [b"%d" % number for number in range(1500)]
+        self.assert_counted(others[:700] + colliding_words() + others + colliding_words()[::-1] + others)
+
+    def test_what_comes_after_words_that_collide_is_told_apart_whatever_it_is(self) -> None:
+        # Once a word has found no slot all of them are sorted: long ones that are alike up to their ends, such as are
+        # the beginnings of the next, ones of many octets.
+        long_words = [b"x" * 5000 + word for word in colliding_words()[:40]]
+        longer_words = [b"y" * length for length in range(1, 200)]
+        octets = [first + b"\xc3%c" % mark for first in (b"a", b"bbbb", b"z") for mark in range(0xA0, 0xB6)]
+        words = [*colliding_words(), *long_words, *longer_words, *octets]
+        self.assert_counted([*words, *reversed(words), *words[::7]])
+
+    def test_a_table_that_cannot_grow_without_a_word_that_finds_no_slot_stays_as_it_is(self) -> None:
+        words = colliding_words()[:32]  # as many as find a slot
+        others = [b"%d" % number for number in range(100)]
+        self.assert_counted([*words, *others, *words, *others, *colliding_words()[32:], *words])
+
+    def test_case_is_ignored_in_words_that_collide(self) -> None:
+        words = colliding_words()
+        says = self.answer(b" ".join([*words, *(word.upper() for word in words)]), ignore_case=True)
+        self.assertEqual(says["unique_words"], [word.decode() for word in words])
+        self.assertEqual(says["counts"], [2] * len(words))
+
+    def test_each_process_has_a_seed_of_its_own(self) -> None:
+        code = "from wordecho import native_engine; print(native_engine._SEED)"
+        seeds = {subprocess.check_output([sys.executable, "-c", code]) for _ in range(3)}
+        self.assertEqual(len(seeds), 3)
+
+
+class ParameterTests(NativeTestCase, SynchronousTestCase):
+    def test_what_is_no_whole_line_is_refused(self) -> None:
+        self.assertRaises(ValueError, _native.answer_lines, b"one\ntwo", False, False, SEED)
+
+    def test_only_bytes_are_taken(self) -> None:
+        function: Any
+        for function in (_native.answer, _native.answer_lines):
+            for text in ("one\n", bytearray(b"one\n"), memoryview(b"one\n"), None):
+                self.assertRaises(TypeError, function, text, False, False, SEED)
+            self.assertRaises(TypeError, function, b"one\n")
+            self.assertRaises(OverflowError, function, b"one\n", False, False, 2**64)
+            self.assertRaises(TypeError, function, b"one\n", False, False, "seed")
+        self.assertRaises(TypeError, _native.pieces, "one")
+
+    def test_pieces_of_what_is_not_utf_8_are_refused(self) -> None:
+        self.assertRaises(ValueError, _native.pieces, b"one \xff")
+
+    def test_lines_that_are_left_to_python_come_in_runs_of_neighbours(self) -> None:
+        lines = "one\nไทย\n漢\r\ntwo\ne\u0301 é\n".encode() + b"\xff\n"
+        one, two = (
+            b'{"unique_words":["%b"],"word_count":1,"length":3,"bytes":3}\n' % word for word in (b"one", b"two")
+        )
+        self.assertEqual(
+            _native.answer_lines(lines, False, False, SEED),
+            [(one, "ไทย\n漢\r\n".encode()), (two, "e\u0301 é\n".encode() + b"\xff\n"), (b"", b"")],
+        )
+
+    def test_text_in_one_normal_form_is_not_left_to_python(self) -> None:
+        for text in ("caf\u00e9", "cafe\u0301", "फ\u093c ड\u093c", "한국어", "עִבְרִית", "Tiếng Việt"):
+            self.assertIsNotNone(_native.answer(text.encode(), False, False, SEED), text)
+
+    def test_case_is_left_to_python_where_there_is_more_than_ascii(self) -> None:
+        self.assertIsNone(_native.answer("É".encode(), True, False, SEED))
+        self.assertIsNotNone(_native.answer(b"E", True, False, SEED))
+
+
+class ThreadTests(NativeTestCase, SynchronousTestCase):
+    def test_threads_share_nothing(self) -> None:
+        # Texts that are long enough to be answered without the interpreter's lock.
+        texts = [f"{number} ".encode() * 20_000 + str(number).encode() for number in range(8)]
+        found: dict[int, list[bytes]] = {}
+
+        def answer_often(number: int) -> None:
+            assert NATIVE is not None
+            found[number] = [NATIVE.answer(texts[number], 2**20, False, True) for _ in range(5)]
+
+        threads = [threading.Thread(target=answer_often, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual(
+            found, {number: [PYTHON.answer(text, 2**20, False, True)] * 5 for number, text in enumerate(texts)}
+        )
+
+    def test_an_interpreter_within_this_one_has_a_kernel_too(self) -> None:
+        code = f"""
+from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location("wordecho._native", {_native.__file__!r})
+kernel = module_from_spec(spec)
+spec.loader.exec_module(kernel)
+assert kernel.answer(b"one two one", False, True, 1).startswith(b'{{"unique_words":["one","two"]')
+"""
+        main = f"""
+try:
+    import _interpreters as interpreters
+    create = lambda: interpreters.create("legacy")
+except ImportError:
+    import _xxsubinterpreters as interpreters
+    create = lambda: interpreters.create(isolated=False)
+for interpreter in [create(), create()]:
+    failure = interpreters.run_string(interpreter, {code!r})
+    assert failure is None, failure
+    interpreters.destroy(interpreter)
+"""
+        subprocess.run([sys.executable, "-c", main], check=True, timeout=60)
+
+
+class ChoiceTests(SynchronousTestCase):
+    def test_python_answers_where_it_is_wanted(self) -> None:
+        self.assertIs(choose("0"), PYTHON)
+
+    def test_python_answers_where_there_is_no_kernel(self) -> None:
+        self.patch(sys, "modules", {**sys.modules, "wordecho.native_engine": None})
+        self.assertIs(choose(None), PYTHON)
+
+    def test_a_kernel_that_is_required_and_missing_is_an_error_that_says_what_to_do(self) -> None:
+        self.patch(sys, "modules", {**sys.modules, "wordecho.native_engine": None})
+        error = self.assertRaises(ImportError, choose, "require")
+        self.assertIn("install wordecho where there is a C compiler", str(error))
+
+    def test_the_environment_chooses(self) -> None:
+        code = "import wordecho; print(wordecho.ENGINE, wordecho.UNICODE_VERSION, wordecho.ICU_VERSION)"
+        for value, name in list(self.values()):
+            printed = subprocess.check_output([sys.executable, "-c", code], env={"WORDECHO_NATIVE": value}, text=True)
+            self.assertRegex(printed, rf"\A{name} 17\.0\.0 [0-9]+\.[0-9.]+\n\Z")
+
+    def values(self) -> Iterator[tuple[str, str]]:
+        yield "0", "Python"
+        if NATIVE is not None:
+            yield "", "native"
+            yield "require", "native"
+            self.assertIn(ENGINE.NAME, ("native", "Python"))
