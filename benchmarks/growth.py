@@ -37,7 +37,7 @@ def resident(pid: int) -> int:
 
 def sizes() -> Iterator[list[str]]:
     yield ["message", "CPU ns a byte"]
-    with servers.child(*servers.ours("--max-length", str(2**25)), announces=servers.LISTENING) as (port, pid):
+    with servers.ours("--max-length", str(2**25)) as (port, pid):
         for size in (2**10, 2**14, 2**17, 2**20, 2**22, 2**24):
             repeats = -(-size // len(ENGLISH))
             message = " ".join([ENGLISH] * repeats).encode()[:size] + b"\n"
@@ -61,7 +61,7 @@ def spend(port: int, pid: int, message: bytes, times: int) -> float:
 def connections() -> Iterator[list[str]]:
     yield ["connections", "kB of memory for each"]
     for number in (100, 1000, 8000):
-        with servers.child(*servers.ours(), announces=servers.LISTENING) as (port, pid):
+        with servers.ours() as (port, pid):
             before = resident(pid)
             made = [connect(port) for _ in range(number)]
             for connection in made:
@@ -75,21 +75,16 @@ def connections() -> Iterator[list[str]]:
 
 def workers() -> Iterator[list[str]]:
     # The load runs on the same processors; each of these costs the server so much that the load hardly counts.
-    message = " ".join([ENGLISH] * 16).encode()
+    request = " ".join([ENGLISH] * 16).encode() + b"\n"
     most = os.cpu_count() or 1
     yield ["workers", "messages/s", "times one worker's"]
     with ExitStack() as stack:
-        running = {
-            number: stack.enter_context(
-                servers.child(*servers.ours("--workers", str(number)), announces=servers.LISTENING)
-            )
-            for number in range(1, most + 1)
-        }
+        running = {number: stack.enter_context(servers.ours("--workers", str(number))) for number in range(1, most + 1)}
         time.sleep(1)  # until all of them serve
         rates: dict[int, list[float]] = {number: [] for number in running}
         for _ in range(ROUNDS):
             for number, (port, pid) in running.items():
-                with Load(port, 32 * most, 16, message) as load:
+                with Load(port, 32 * most, 16, request) as load:
                     rates[number].append(load.measure(pid, 1).rate)
     for number, found in rates.items():
         ratio = median(rate / of_one for rate, of_one in zip(found, rates[1], strict=True))
@@ -99,7 +94,7 @@ def workers() -> Iterator[list[str]]:
 def kills() -> Iterator[list[str]]:
     yield ["round", "seconds until it is back", "its connections", "cut off", "cut off of the other's"]
     for number in range(1, ROUNDS + 1):
-        with servers.child(*servers.ours("--workers", "2"), announces=servers.LISTENING) as (port, pid):
+        with servers.ours("--workers", "2") as (port, pid):
             time.sleep(1)  # until both of them serve
             with Crowd(port) as crowd:
                 time.sleep(1)

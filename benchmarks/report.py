@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from html import escape
+from math import floor, log10
 from pathlib import Path
 
 DOCS = Path(__file__).parent.parent / "docs"
+
+
+def brief(value: float) -> str:
+    """Return ``value`` with its three leading digits, and no more than three after the point."""
+    return f"{value:.{min(max(2 - floor(log10(value)), 0), 3) if value > 0 else 0}f}"
 
 
 def table(rows: Iterable[list[str]]) -> str:
@@ -15,8 +21,10 @@ def table(rows: Iterable[list[str]]) -> str:
     heading, *body = rows
     widths = [max(map(len, column)) for column in zip(heading, *body, strict=True)]
     rule = "  ".join("=" * width for width in widths)
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (heading, *body)]
-    return "\n".join([rule, lines[0].rstrip(), rule, *(line.rstrip() for line in lines[1:]), rule])
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in (heading, *body)
+    ]
+    return "\n".join([rule, lines[0], rule, *lines[1:], rule])
 
 
 def replace_part(name: str, text: str) -> None:
@@ -41,7 +49,8 @@ def bars(title: str, groups: dict[str, dict[str, float]]) -> None:
             fill = "#1b7f5c" if name == "wordecho" else "#9aa5b1"
             parts.append(f'<text x="{label - 8}" y="{y + 14}" text-anchor="end">{escape(name)}</text>')
             parts.append(f'<rect x="{label}" y="{y + 3}" width="{length:.1f}" height="{row - 6}" fill="{fill}"/>')
-            parts.append(f'<text x="{label + length + 6:.1f}" y="{y + 14}">{value:.1f}</text>')
+            figure = f"{value:.2f}" if value < 1 else f"{value:.1f}"
+            parts.append(f'<text x="{label + length + 6:.1f}" y="{y + 14}">{figure}</text>')
             y += row
         y += 10
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" font-family="sans-serif" font-size="12">'
