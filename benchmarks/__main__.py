@@ -23,6 +23,7 @@ from statistics import median
 from benchmarks import servers
 from benchmarks.load import Figures, Load
 from benchmarks.report import bars, brief, replace_part, table
+from wordecho import ENGINE
 
 ENGLISH = "The quick brown fox can't jump 32.3 feet, right? The fox."
 TEXTS = {
@@ -210,6 +211,8 @@ def main() -> None:
     )
     parser.add_argument("--no-write", action="store_true", help="print the tables and leave docs/ as it is")
     options = parser.parse_args()
+    if ENGINE != "native":
+        parser.error("the native kernel is not built here, or WORDECHO_NATIVE is 0; both engines are to be measured")
     cases = chosen(options.only, options.against)
     if not cases:
         parser.error(f"none of the cases is {' or '.join(options.only)}")

@@ -61,7 +61,7 @@ def child(
 
 def environment(by_python: bool) -> dict[str, str]:
     """Return our own environment, but that it says which of its engines wordecho is to use."""
-    return {**os.environ, "WORDECHO_NATIVE": "0" if by_python else "require"}
+    return {**os.environ, "WORDECHO_NATIVE": "0" if by_python else ""}
 
 
 def ours(*options: str, by_python: bool = False) -> Server:

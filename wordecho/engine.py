@@ -1,13 +1,13 @@
 """
 Which engine answers: the native kernel where it was built, Python elsewhere. Both give the same octets.
 
-The environment variable ``WORDECHO_NATIVE`` chooses: with 0 Python answers, with ``require`` it is an error if the
-kernel is not there.
+With 0 in the environment variable ``WORDECHO_NATIVE``, Python answers all the same.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from typing import Protocol, cast
@@ -37,22 +37,11 @@ class Engine(Protocol):
 
 
 def choose(wanted: str | None) -> Engine:
-    """
-    Return the engine for the value ``wanted`` of the environment variable.
-
-    :raises ImportError: if the native kernel is required and not there.
-    """
-    if wanted == "0":
-        return cast(Engine, python_engine)
-    try:
-        return cast(Engine, import_module("wordecho.native_engine"))
-    except ImportError as error:
-        if wanted == "require":
-            raise ImportError(
-                f"WORDECHO_NATIVE=require, and the native kernel is not there ({error}); install wordecho where there "
-                f"is a C compiler, or unset WORDECHO_NATIVE to have Python answer."
-            ) from error
-        return cast(Engine, python_engine)
+    """Return the engine for the value ``wanted`` of the environment variable."""
+    if wanted != "0":
+        with suppress(ImportError):
+            return cast(Engine, import_module("wordecho.native_engine"))
+    return cast(Engine, python_engine)
 
 
 _WANTED = os.environ.get("WORDECHO_NATIVE")
