@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
 from unicodedata import normalize
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from wordecho import analysis
-from wordecho.analysis import Analysis, _decompose, analyze
+from wordecho.analysis import Analysis, analyze
 from wordecho.words import words
 
 thoroughly = settings(deadline=None, derandomize=True)
@@ -25,14 +23,6 @@ _CASED = (
     "\N{COMBINING GREEK YPOGEGRAMMENI}"
 )
 texts = st.lists(st.text(st.sampled_from(_CASED), max_size=3), max_size=20).map(" ".join)
-
-# Marks of many combining classes, letters that are made of others, and what starts anew.
-_DECOMPOSING = (
-    "aéǖ각한\u1100\u1161\u11a8"
-    "\u0301\u0323\u0345\u0327\u05b0\u094d\u3099\u0f71\u0f72\u0f73\u0344\N{MUSICAL SYMBOL SIXTEENTH NOTE}"
-    "\N{ZERO WIDTH JOINER}"
-)
-long_words = st.text(st.sampled_from(_DECOMPOSING), min_size=100, max_size=130)
 
 
 def nfd(text: str) -> str:
@@ -124,22 +114,3 @@ class CountTests(SynchronousTestCase):
     def test_a_lone_surrogate_is_refused(self) -> None:
         for text in ("\ud800", "caf\u00e9 \udfff", "ไทย\ud800"):
             self.assertRaises(UnicodeEncodeError, analyze, text)
-
-
-class DecompositionTests(SynchronousTestCase):
-    def test_python_never_orders_the_marks_of_a_long_word(self) -> None:
-        # Its insertion sort takes time that grows with the square of their number.
-        lengths: list[int] = []
-
-        def normalize_and_note(form: Any, text: str) -> str:
-            lengths.append(len(text))
-            return normalize(form, text)
-
-        self.patch(analysis, "normalize", normalize_and_note)
-        analyze("a" + "\u0301\u0323" * 5000)
-        self.assertLess(max(lengths), 100)
-
-    @thoroughly
-    @given(long_words)
-    def test_a_long_word_is_decomposed_as_python_does_it(self, word: str) -> None:
-        self.assertEqual(_decompose(word), nfd(word))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,6 +128,48 @@ def dictionary_characters() -> set[int]:
     }
 
 
+def decompositions() -> dict[int, list[int]]:
+    """Return the canonical decomposition of each character that has one, Hangul excepted: there it is arithmetic."""
+    mapped = {
+        int(code, 16): [int(each, 16) for each in mapping.split()]
+        for code, _, _, _, _, mapping, *_ in rows("UnicodeData.txt")
+        if mapping and not mapping.startswith("<")
+    }
+
+    def decompose(code: int) -> list[int]:
+        return [part for each in mapped[code] for part in decompose(each)] if code in mapped else [code]
+
+    return {code: decompose(code) for code in mapped}
+
+
+def foldings() -> dict[int, list[int]]:
+    """Return the full case folding of each character that has one."""
+    return {
+        int(code, 16): [int(each, 16) for each in mapping.split()]
+        for code, status, mapping, *_ in rows("CaseFolding.txt")
+        if status in ("C", "F")
+    }
+
+
+def combining() -> set[int]:
+    """
+    Return the characters that a normal form may join to what comes before them, or move before it, Hangul excepted.
+
+    They are those of another combining class than 0, or whose decomposition begins with one, or that NFC may compose.
+    """
+    script = property_of("Scripts.txt")
+    classes = {code: combining_class for code, _, combining_class in unicode_data()}
+    return {
+        *(code for code, combining_class in classes.items() if combining_class),
+        *(code for code, parts in decompositions().items() if classes[parts[0]]),
+        *(
+            code
+            for code, value in property_of("DerivedNormalizationProps.txt", "NFC_QC").items()
+            if value == "M" and script[code] != "Hangul"
+        ),
+    }
+
+
 def records() -> list[Record]:
     """Return what there is to know of each code point."""
     word_break = property_of("WordBreakProperty.txt")
@@ -211,16 +253,52 @@ def header() -> str:
             "",
             numbers("stage_2", "uint8_t", stage_2),
             "",
+            *decomposition_tables(),
+            "",
         ]
     )
+
+
+def decomposition_tables() -> Iterator[str]:
+    """Yield the C arrays of the characters that have a canonical decomposition and need no dictionary, in order."""
+    in_dictionary = dictionary_characters()
+    found = {code: parts for code, parts in sorted(decompositions().items()) if code not in in_dictionary}
+    yield f"#define MOST_PARTS {max(map(len, found.values()))}"
+    yield ""
+    yield numbers("decomposable", "uint32_t", list(found))
+    yield ""
+    yield numbers("parts_end", "uint16_t", list(accumulate(map(len, found.values()))))
+    yield ""
+    yield numbers("parts", "uint32_t", [part for parts in found.values() for part in parts])
+
+
+def escape(code: int) -> str:
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def spans(codes: Iterable[int]) -> Iterator[str]:
     """Yield ``codes`` as the spans of a character class, in order."""
     for _, group in groupby(enumerate(sorted(codes)), key=lambda pair: pair[1] - pair[0]):
         span = [code for _, code in group]
-        first, last = (f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}" for code in (span[0], span[-1]))
-        yield first if first == last else f"{first}-{last}"
+        yield escape(span[0]) if len(span) == 1 else f"{escape(span[0])}-{escape(span[-1])}"
+
+
+def mappings(table: dict[int, list[int]]) -> Iterator[str]:
+    """Yield each character of ``table`` with what it is mapped to after it, and a space."""
+    for code, mapped in table.items():
+        yield "".join(map(escape, [code, *mapped])) + " "
+
+
+def combining_classes() -> Iterator[str]:
+    """Yield each combining class with the characters that have it, and a space."""
+    members: dict[int, list[int]] = {}
+    for code, _, combining_class in unicode_data():
+        members.setdefault(combining_class, []).append(code)
+    del members[0]
+    for combining_class, codes in sorted(members.items()):
+        yield f"{combining_class}="
+        yield from map(escape, codes)
+        yield " "
 
 
 def string(name: str, meaning: str, parts: Iterable[str]) -> str:
@@ -241,7 +319,7 @@ def module() -> str:
     return "\n".join(
         [
             '"""',
-            "What the Python engine knows of characters, as the insides of character classes of regular expressions.",
+            "What the Python engine knows of characters; sets of them are the insides of regular expressions' classes.",
             "",
             "Made by unicode/make_tables.py from files of Unicode, whose notice is in unicode/17.0/LICENSE.",
             '"""',
@@ -262,6 +340,26 @@ def module() -> str:
                 "DICTIONARY_CHARACTERS",
                 "Those whose words only a dictionary finds.",
                 spans(code for code, record in enumerate(found) if record.needs_dictionary),
+            ),
+            string(
+                "COMBINING",
+                "Those that a normal form may join to what comes before them, or move before it, Hangul excepted.",
+                spans(combining()),
+            ),
+            string(
+                "COMBINING_CLASSES",
+                "Each Canonical_Combining_Class but 0, an equals sign, the characters that have it, and a space.",
+                combining_classes(),
+            ),
+            string(
+                "DECOMPOSITIONS",
+                "Each character that has a canonical decomposition, Hangul excepted, with that after it, and a space.",
+                mappings(decompositions()),
+            ),
+            string(
+                "FOLDINGS",
+                "Each character that has a full case folding, with that after it, and a space.",
+                mappings(foldings()),
             ),
         ]
     )

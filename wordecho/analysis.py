@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import groupby
 from typing import Annotated
-from unicodedata import combining, is_normalized, normalize
 
 from msgspec import Meta, Struct
 
+from wordecho.normal_forms import decompose, fold, is_in_one_form
 from wordecho.words import words, words_of_texts
 
 Count = Annotated[int, Meta(ge=0)]
@@ -53,7 +52,7 @@ def analyze(text: str, ignore_case: bool = False, counts: bool = False) -> Analy
 def analyze_texts(texts: list[str], ignore_case: bool = False, counts: bool = False) -> list[Analysis]:
     """:func:`analyze` each of ``texts``; those that need a dictionary share what it costs to ask it."""
     found_in_each = words_of_texts(texts)
-    if ignore_case or counts or not _is_in_one_form("\n".join(texts)):
+    if ignore_case or counts or not is_in_one_form(" ".join(texts)):
         return [_analyze(text, found, ignore_case, counts) for text, found in zip(texts, found_in_each, strict=True)]
     unique_words = map(list, map(dict.fromkeys, found_in_each))
     sizes = map(len, map(str.encode, texts))
@@ -62,17 +61,12 @@ def analyze_texts(texts: list[str], ignore_case: bool = False, counts: bool = Fa
 
 def _analyze(text: str, found: list[str], ignore_case: bool, counts: bool) -> Analysis:
     size = len(text.encode())
-    if not (counts or ignore_case) and _is_in_one_form(text):
+    if not (counts or ignore_case) and is_in_one_form(text):
         return Analysis([*dict.fromkeys(found)], len(found), len(text), size)
     occurrences = Counter(found)
-    if ignore_case or not _is_in_one_form(text):
+    if ignore_case or not is_in_one_form(text):
         occurrences = _join_equivalents(occurrences, ignore_case)
     return Analysis([*occurrences], len(found), len(text), size, [*occurrences.values()] if counts else None)
-
-
-def _is_in_one_form(text: str) -> bool:
-    """Whether ``text`` is all in one normal form, in which distinct strings are never equivalent."""
-    return text.isascii() or is_normalized("NFD", text) or is_normalized("NFC", text)
 
 
 def _join_equivalents(occurrences: Counter[str], ignore_case: bool) -> Counter[str]:
@@ -80,23 +74,5 @@ def _join_equivalents(occurrences: Counter[str], ignore_case: bool) -> Counter[s
     first: dict[str, str] = {}
     joined: Counter[str] = Counter()
     for word, count in occurrences.items():
-        key = _decompose(word)
-        if ignore_case:
-            key = _decompose(key.casefold())
-        joined[first.setdefault(key, word)] += count
+        joined[first.setdefault(fold(word) if ignore_case else decompose(word), word)] += count
     return joined
-
-
-def _decompose(word: str) -> str:
-    """Return the canonical decomposition (NFD, Unicode Standard Annex #15) of ``word`` in time linear in its length."""
-    if word.isascii():
-        return word
-    if len(word) < 100:
-        return normalize("NFD", word)
-    # Python orders marks by an insertion sort, which takes seconds for a word of a hundred thousand of them. Decomposed
-    # one by one and sorted here (a stable sort, as the standard's canonical ordering is), they take milliseconds.
-    ordered: list[str] = []
-    decomposed = "".join(normalize("NFD", character) for character in word)
-    for _, run in groupby(decomposed, key=lambda character: combining(character) > 0):
-        ordered += sorted(run, key=combining)  # which leaves a run of anything but marks as it is
-    return "".join(ordered)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
+from unicodedata import is_normalized, normalize
 
 from icu4py.breakers import WordBreaker
 
 from wordecho.characters import DICTIONARY_CHARACTERS
+from wordecho.normal_forms import compose
 
 # Most text that needs a dictionary is plain: ASCII but for the low line, Thai with nothing but spaces around it,
 # Hiragana, the common ideographs, and their punctuation. By itself ICU cuts it as the default rules and the dictionary
@@ -31,15 +34,27 @@ def cut(runs: list[str]) -> list[list[str]]:
     Cut each of ``runs`` as if it stood alone.
 
     A breaker takes longer to make than a short run to cut. So all runs are one text, with line feeds between them, each
-    of which is always a boundary.
+    of which is always a boundary. ICU's dictionaries are of text in NFC; what is not is composed first.
 
     :param runs: texts without line feeds, each of which :func:`can_share` or :func:`is_plain`, or a single one
     """
     if not runs:
         return []
-    pieces = ["\n", *WordBreaker("\n".join(runs), "und"), "\n"]
+    text = "\n".join(runs)
+    found = WordBreaker(text, "und") if is_normalized("NFC", text) else _cut_composed(text)
+    pieces = ["\n", *found, "\n"]
     ends = [index for index, piece in enumerate(pieces) if piece == "\n"]
     return [pieces[start + 1 : end] for start, end in pairwise(ends)]
+
+
+def _cut_composed(text: str) -> Iterator[str]:
+    composed, begins = compose(text)
+    start = at = 0
+    for piece in WordBreaker(composed, "und"):
+        at += len(piece)
+        if begins[at] >= 0:
+            yield text[start : begins[at]]
+            start = begins[at]
 
 
 def can_share(run: str) -> bool:
@@ -49,7 +64,7 @@ def can_share(run: str) -> bool:
     Where a breaker finds a character in a run that none of its dictionaries has, it takes all characters of that
     character's script for such ones from then on. With Common that would be the prolonged sound mark too.
     """
-    return not _find_what_cannot_share(run)
+    return not _find_what_cannot_share(normalize("NFC", run))
 
 
 def is_plain(text: str) -> bool:

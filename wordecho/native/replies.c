@@ -1,8 +1,8 @@
 /*
  * Replies to messages: from the octets of whole lines to the octets of their replies, as docs/protocol.rst has them.
  *
- * Some messages are left to Python: one that needs a dictionary, is in neither normal form or is not UTF-8, and one
- * that is not ASCII where case is to be ignored.
+ * Some messages are left to Python: one that needs a dictionary or is not UTF-8, and one that is not ASCII where case is
+ * to be ignored.
  *
  * Two calls share nothing, and the module has no state.
  */
@@ -19,9 +19,15 @@
 
 #include "words.h"
 
-/* A unique word of a message: where it stands, and how often. Its length is 0 where it turned out to be no new one. */
+/* A unique word of a message: where it stands in the keys, and how often. Its length is 0 where it is no new one. */
 struct word {
     uint32_t start, length, count;
+};
+
+/* A mark that waits to be put in order among its neighbours. */
+struct mark {
+    int32_t code;
+    uint8_t combining_class;
 };
 
 /* A slot of the table of unique words: a part of a word's hash, and the word's number from 1 on; 0 in a free slot. */
@@ -42,13 +48,14 @@ struct run {
 enum { MOST_PROBES = 32 };
 
 /* What a short read takes no memory for. */
-enum { FEW_SLOTS = 64, FEW_WORDS = FEW_SLOTS / 2, FEW_RUNS = 4, FEW_OCTETS = 16384 };
+enum { FEW_SLOTS = 64, FEW_WORDS = FEW_SLOTS / 2, FEW_RUNS = 4, FEW_OCTETS = 16384, FEW_MARKS = 32 };
 
 /*
  * What answering takes. All but the output and the runs is of one message.
  *
- * keys: what its words are compared by: the message, or that in lower case
+ * keys: what its words are compared by: the message; or made_keys, which are that in lower case, or its words decomposed
  * readable: octets that may be read from there on
+ * spellings: where the keys are words decomposed, the words as they stand in the message
  * words: its unique words in order of appearance
  * has_overflowed: a word found no slot; from then on every word is added to the words, and they are sorted in the end
  */
@@ -62,8 +69,13 @@ struct answers {
     bool has_overflowed;
     struct slot *slots;
     size_t used_slots;
-    uint8_t *folded;
-    size_t room_folded;
+    uint8_t *made_keys;
+    size_t used_keys, room_keys;
+    bool is_decomposed;
+    struct word *spellings;
+    size_t room_spellings;
+    struct mark *marks;
+    size_t used_marks, room_marks;
     uint8_t *output;
     size_t used_output, room_output;
     struct run *runs;
@@ -71,6 +83,7 @@ struct answers {
     struct slot few_slots[FEW_SLOTS];
     struct word few_words[FEW_WORDS];
     struct run few_runs[FEW_RUNS];
+    struct mark few_marks[FEW_MARKS];
     uint8_t few_octets[FEW_OCTETS];
 };
 
@@ -83,8 +96,13 @@ static void begin(struct answers *answers, bool ignore_case, bool counts, uint64
     answers->words = answers->few_words;
     answers->room_words = FEW_WORDS;
     answers->slots = answers->few_slots;
-    answers->folded = NULL;
-    answers->room_folded = 0;
+    answers->made_keys = NULL;
+    answers->room_keys = 0;
+    answers->spellings = NULL;
+    answers->room_spellings = 0;
+    answers->marks = answers->few_marks;
+    answers->used_marks = 0;
+    answers->room_marks = FEW_MARKS;
     answers->output = answers->few_octets;
     answers->used_output = 0;
     answers->room_output = FEW_OCTETS;
@@ -98,20 +116,22 @@ static void finish(struct answers *answers) {
     if (answers->slots != answers->few_slots) free(answers->slots);
     if (answers->output != answers->few_octets) free(answers->output);
     if (answers->runs != answers->few_runs) free(answers->runs);
-    free(answers->folded);
+    if (answers->marks != answers->few_marks) free(answers->marks);
+    free(answers->made_keys);
+    free(answers->spellings);
 }
 
 /*
  * Returns room for at least so many things of a size, where the used ones of old now are; NULL where there is no memory
- * for them. Old is few, or what this has returned.
+ * for them. Old is few, or what this has returned, or both are NULL.
  */
 static void *with_room(void *old, void *few, size_t used, uint64_t wanted, size_t size, size_t *room) {
-    uint64_t new_room = *room;
+    uint64_t new_room = *room > 0 ? *room : 64;
     while (new_room < wanted) new_room *= 2;
     if (new_room > SIZE_MAX / size) return NULL;
     void *grown = realloc(old == few ? NULL : old, (size_t)new_room * size);
     if (grown == NULL) return NULL;
-    if (old == few) memcpy(grown, few, used * size);
+    if (old == few && few != NULL) memcpy(grown, few, used * size);
     *room = (size_t)new_room;
     return grown;
 }
@@ -168,14 +188,21 @@ static inline bool is_same(const uint8_t *one, const uint8_t *other, size_t leng
     return number_of(one, length, readable) == number_of(other, length, readable);
 }
 
-static bool add_word(struct answers *answers, uint32_t start, uint32_t length) {
+static void clear_words(struct answers *answers) {
+    answers->used_words = 0;
+    answers->has_overflowed = false;
+    answers->used_slots = FEW_SLOTS;
+    memset(answers->slots, 0, FEW_SLOTS * sizeof(struct slot));
+}
+
+static bool add_word(struct answers *answers, uint32_t start, uint32_t length, uint32_t count) {
     if (answers->used_words == answers->room_words) {
         struct word *words = with_room(answers->words, answers->few_words, answers->used_words,
                                        (uint64_t)answers->used_words + 1, sizeof(struct word), &answers->room_words);
         if (words == NULL) return false;
         answers->words = words;
     }
-    answers->words[answers->used_words++] = (struct word){start, length, 1};
+    answers->words[answers->used_words++] = (struct word){start, length, count};
     return true;
 }
 
@@ -206,15 +233,15 @@ static bool grow_table(struct answers *answers) {
     return true;
 }
 
-/* Counts a word of the message. Returns false where there is no memory for it. */
-static inline bool count_word(struct answers *answers, uint32_t start, uint32_t length) {
-    if (answers->has_overflowed) return add_word(answers, start, length);
+/* Counts a word that occurs so often. Returns false where there is no memory for it. */
+static inline bool count_word(struct answers *answers, uint32_t start, uint32_t length, uint32_t count) {
+    if (answers->has_overflowed) return add_word(answers, start, length, count);
     uint64_t hash = hash_of_word(answers, start, length);
     size_t mask = answers->used_slots - 1, at = hash & mask;
     for (size_t probe = 1; probe <= MOST_PROBES; probe++) {
         struct slot *slot = &answers->slots[at];
         if (slot->word == 0) {
-            if (!add_word(answers, start, length)) return false;
+            if (!add_word(answers, start, length, count)) return false;
             *slot = (struct slot){(uint32_t)(hash >> 32), (uint32_t)answers->used_words};
             return answers->used_words * 2 <= answers->used_slots || grow_table(answers);
         }
@@ -222,14 +249,14 @@ static inline bool count_word(struct answers *answers, uint32_t start, uint32_t 
             struct word *word = &answers->words[slot->word - 1]; /* which comes before this one */
             if (word->length == length && is_same(answers->keys + word->start, answers->keys + start, length,
                                                   answers->readable - start)) {
-                word->count++;
+                word->count += count;
                 return true;
             }
         }
         at = (at + probe) & mask;
     }
     answers->has_overflowed = true;
-    return add_word(answers, start, length);
+    return add_word(answers, start, length, count);
 }
 
 /* The unique words of a message one of whose words has found no slot */
@@ -311,6 +338,122 @@ static bool sort_and_count(struct answers *answers) {
     return true;
 }
 
+/* Words decomposed */
+
+/* What a character takes, and what may be read behind the last one. */
+enum { MOST_OF_A_CHARACTER = 4, READABLE = 8 };
+
+static inline bool add_key(struct answers *answers, int32_t code) {
+    if (answers->room_keys < answers->used_keys + MOST_OF_A_CHARACTER + READABLE) {
+        uint8_t *keys = with_room(answers->made_keys, NULL, 0, (uint64_t)answers->used_keys + MOST_OF_A_CHARACTER + READABLE,
+                                  1, &answers->room_keys);
+        if (keys == NULL) return false;
+        answers->made_keys = keys;
+    }
+    uint8_t *out = answers->made_keys + answers->used_keys;
+    if (code < 0x80) {
+        *out++ = (uint8_t)code;
+    } else if (code < 0x800) {
+        *out++ = (uint8_t)(0xC0 | code >> 6);
+        *out++ = (uint8_t)(0x80 | (code & 0x3F));
+    } else {
+        if (code < 0x10000) {
+            *out++ = (uint8_t)(0xE0 | code >> 12);
+        } else {
+            *out++ = (uint8_t)(0xF0 | code >> 18);
+            *out++ = (uint8_t)(0x80 | (code >> 12 & 0x3F));
+        }
+        *out++ = (uint8_t)(0x80 | (code >> 6 & 0x3F));
+        *out++ = (uint8_t)(0x80 | (code & 0x3F));
+    }
+    answers->used_keys = (size_t)(out - answers->made_keys);
+    return true;
+}
+
+/* Adds the marks to the keys in canonical order: by combining class, else as they came; in time linear in the marks. */
+static bool add_marks_in_order(struct answers *answers) {
+    struct mark *marks = answers->marks;
+    size_t count = answers->used_marks;
+    answers->used_marks = 0;
+    if (count <= FEW_MARKS) {
+        for (size_t i = 1; i < count; i++) {
+            struct mark mark = marks[i];
+            size_t at = i;
+            for (; at > 0 && marks[at - 1].combining_class > mark.combining_class; at--) marks[at] = marks[at - 1];
+            marks[at] = mark;
+        }
+        for (size_t i = 0; i < count; i++)
+            if (!add_key(answers, marks[i].code)) return false;
+        return true;
+    }
+    uint32_t ends[256] = {0}, end = 0;
+    if (count > SIZE_MAX / sizeof(int32_t)) return false;
+    int32_t *ordered = malloc(count * sizeof(int32_t));
+    bool is_added = ordered != NULL;
+    for (size_t i = 0; is_added && i < count; i++) ends[marks[i].combining_class]++;
+    for (unsigned class = 0; class < 256; class++) ends[class] = end += ends[class];
+    for (size_t i = count; is_added && i > 0; i--) ordered[--ends[marks[i - 1].combining_class]] = marks[i - 1].code;
+    for (size_t i = 0; is_added && i < count; i++) is_added = add_key(answers, ordered[i]);
+    free(ordered);
+    return is_added;
+}
+
+/* Adds the canonical decomposition of a word, which is well-formed, to the keys. */
+static bool add_decomposed(struct answers *answers, const uint8_t *at, const uint8_t *end) {
+    while (at < end) {
+        int32_t code = decode(&at), decomposed[MOST_PARTS] = {code};
+        size_t count = character(code)->facts & NOT_NFD ? decompose(code, decomposed) : 1;
+        for (size_t i = 0; i < count; i++) {
+            uint8_t combining_class = character(decomposed[i])->combining_class;
+            if (combining_class == 0) {
+                if (answers->used_marks > 0 && !add_marks_in_order(answers)) return false;
+                if (!add_key(answers, decomposed[i])) return false;
+                continue;
+            }
+            if (answers->used_marks == answers->room_marks) {
+                struct mark *marks = with_room(answers->marks, answers->few_marks, answers->used_marks,
+                                               (uint64_t)answers->used_marks + 1, sizeof(struct mark),
+                                               &answers->room_marks);
+                if (marks == NULL) return false;
+                answers->marks = marks;
+            }
+            answers->marks[answers->used_marks++] = (struct mark){decomposed[i], combining_class};
+        }
+    }
+    return answers->used_marks == 0 || add_marks_in_order(answers);
+}
+
+/*
+ * Counts the unique words of a message again, by their decompositions; what is left of the spellings goes with the words
+ * that are left, one by one. Returns false where there is no memory for it.
+ */
+static bool join_equivalents(struct answers *answers, const uint8_t *message) {
+    size_t count = answers->used_words, left = 0;
+    if (answers->room_spellings < count) {
+        struct word *spellings = with_room(answers->spellings, NULL, 0, count, sizeof(struct word),
+                                           &answers->room_spellings);
+        if (spellings == NULL) return false;
+        answers->spellings = spellings;
+    }
+    memcpy(answers->spellings, answers->words, count * sizeof(struct word));
+    answers->is_decomposed = true;
+    answers->used_keys = 0;
+    clear_words(answers);
+    for (size_t i = 0; i < count; i++) {
+        struct word spelling = answers->spellings[i];
+        const uint8_t *word = message + spelling.start;
+        size_t start = answers->used_keys;
+        if (spelling.length == 0) continue;
+        if (!add_decomposed(answers, word, word + spelling.length) || answers->used_keys > UINT32_MAX) return false;
+        answers->keys = answers->made_keys;
+        answers->readable = answers->used_keys + READABLE;
+        if (!count_word(answers, (uint32_t)start, (uint32_t)(answers->used_keys - start), spelling.count)) return false;
+        if (answers->used_words > left) answers->spellings[left++] = spelling;
+        else answers->used_keys = start;
+    }
+    return !answers->has_overflowed || sort_and_count(answers);
+}
+
 /* Writing */
 
 /* What a reply takes besides its words and counts. */
@@ -380,16 +523,17 @@ static bool write_reply(struct answers *answers, const uint8_t *message, size_t 
     out = WRITE(out, "{\"unique_words\":[");
     uint8_t *first = out;
     for (size_t i = 0; i < answers->used_words; i++) {
-        const struct word *word = &answers->words[i];
-        const uint8_t *octets = message + word->start;
-        if (word->length == 0) continue;
+        struct word word = answers->words[i];
+        if (word.length == 0) continue;
+        if (answers->is_decomposed) word = answers->spellings[i];
+        const uint8_t *octets = message + word.start;
         *out++ = '"';
         if (seen & ESCAPED) {
-            out = write_escaped(out, octets, word->length);
+            out = write_escaped(out, octets, word.length);
         } else {
-            if (word->length <= SHORT_WORD && readable - word->start >= SHORT_WORD) memcpy(out, octets, SHORT_WORD);
-            else memcpy(out, octets, word->length);
-            out += word->length;
+            if (word.length <= SHORT_WORD && readable - word.start >= SHORT_WORD) memcpy(out, octets, SHORT_WORD);
+            else memcpy(out, octets, word.length);
+            out += word.length;
         }
         *out++ = '"';
         *out++ = ',';
@@ -419,15 +563,23 @@ static bool write_reply(struct answers *answers, const uint8_t *message, size_t 
 
 /* Answering */
 
-/* Returns whether the message is ASCII, and has its words compared in lower case. */
+/* Has the words of a message, which is ASCII, compared in lower case. */
 static bool fold(struct answers *answers, const uint8_t *message, size_t length) {
-    for (size_t i = 0; i < length; i++) {
-        uint8_t octet = message[i];
-        if (octet >= 0x80) return false;
-        answers->folded[i] = octet >= 'A' && octet <= 'Z' ? octet | 0x20 : octet;
+    if (answers->room_keys < length) {
+        uint8_t *keys = with_room(answers->made_keys, NULL, 0, length, 1, &answers->room_keys);
+        if (keys == NULL) return false;
+        answers->made_keys = keys;
     }
-    answers->keys = answers->folded;
+    for (size_t i = 0; i < length; i++)
+        answers->made_keys[i] = message[i] >= 'A' && message[i] <= 'Z' ? message[i] | 0x20 : message[i];
+    answers->keys = answers->made_keys;
     answers->readable = length;
+    return true;
+}
+
+static bool is_ascii(const uint8_t *octets, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if (octets[i] >= 0x80) return false;
     return true;
 }
 
@@ -436,19 +588,12 @@ static enum answered answer_message(struct answers *answers, const uint8_t *mess
     if (length > UINT32_MAX) return LEFT_TO_PYTHON;
     answers->keys = message;
     answers->readable = readable;
+    answers->is_decomposed = false;
     if (answers->ignore_case) {
-        if (answers->room_folded < length) {
-            uint8_t *folded = realloc(answers->folded, length);
-            if (folded == NULL) return OUT_OF_MEMORY;
-            answers->folded = folded;
-            answers->room_folded = length;
-        }
-        if (!fold(answers, message, length)) return LEFT_TO_PYTHON;
+        if (!is_ascii(message, length)) return LEFT_TO_PYTHON;
+        if (!fold(answers, message, length)) return OUT_OF_MEMORY;
     }
-    answers->used_words = 0;
-    answers->has_overflowed = false;
-    answers->used_slots = FEW_SLOTS;
-    memset(answers->slots, 0, FEW_SLOTS * sizeof(struct slot));
+    clear_words(answers);
     const uint8_t *at = message;
     struct piece word;
     unsigned seen = 0;
@@ -456,13 +601,15 @@ static enum answered answer_message(struct answers *answers, const uint8_t *mess
     enum found found;
     while ((found = next_word(&at, message + length, &word, &seen)) == A_WORD) {
         if (seen & NEEDS_DICTIONARY) return LEFT_TO_PYTHON;
-        if (!count_word(answers, (uint32_t)(word.start - message), (uint32_t)(word.end - word.start)))
+        if (!count_word(answers, (uint32_t)(word.start - message), (uint32_t)(word.end - word.start), 1))
             return OUT_OF_MEMORY;
         word_count++;
     }
-    if (found == NOT_UTF_8 || seen & (NEEDS_DICTIONARY | OUT_OF_ORDER) || (seen & NOT_NFC && seen & NOT_NFD))
-        return LEFT_TO_PYTHON;
+    if (found == NOT_UTF_8 || seen & NEEDS_DICTIONARY) return LEFT_TO_PYTHON;
     if (answers->has_overflowed && !sort_and_count(answers)) return OUT_OF_MEMORY;
+    /* In text that is in neither normal form, words that differ may be equivalent. */
+    if ((seen & OUT_OF_ORDER || (seen & NOT_NFC && seen & NOT_NFD)) && !join_equivalents(answers, message))
+        return OUT_OF_MEMORY;
     return write_reply(answers, message, length, readable, word_count, seen) ? ANSWERED : OUT_OF_MEMORY;
 }
 

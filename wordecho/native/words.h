@@ -163,6 +163,32 @@ static inline const struct character *character(int32_t code) {
 }
 
 /*
+ * Writes the canonical decomposition of a character that needs no dictionary (UAX #15; The Unicode Standard, section
+ * 3.12, for Hangul) to parts, and returns how many characters it has.
+ */
+static inline size_t decompose(int32_t code, int32_t decomposed[MOST_PARTS]) {
+    if (code >= 0xAC00 && code < 0xAC00 + 11172) {
+        int32_t syllable = code - 0xAC00, trailing = syllable % 28;
+        decomposed[0] = 0x1100 + syllable / (21 * 28);
+        decomposed[1] = 0x1161 + syllable % (21 * 28) / 28;
+        if (trailing == 0) return 2;
+        decomposed[2] = 0x11A7 + trailing;
+        return 3;
+    }
+    /* A binary search without a branch that could be mispredicted. */
+    const uint32_t *found = decomposable;
+    for (size_t left = sizeof(decomposable) / sizeof(*decomposable); left > 1; left -= left / 2)
+        found += (found[left / 2 - 1] < (uint32_t)code) * (left / 2);
+    if (*found != (uint32_t)code) {
+        decomposed[0] = code;
+        return 1;
+    }
+    size_t at = (size_t)(found - decomposable), start = at == 0 ? 0 : parts_end[at - 1], count = parts_end[at] - start;
+    for (size_t i = 0; i < count; i++) decomposed[i] = (int32_t)parts[start + i];
+    return count;
+}
+
+/*
  * Finds the end of the piece that starts at piece->start, and adds what is seen of it to *seen.
  *
  * Returns false where the next character is not UTF-8.
