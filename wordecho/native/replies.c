@@ -188,11 +188,17 @@ static inline bool is_same(const uint8_t *one, const uint8_t *other, size_t leng
     return number_of(one, length, readable) == number_of(other, length, readable);
 }
 
-static void clear_words(struct answers *answers) {
-    answers->used_words = 0;
-    answers->has_overflowed = false;
+static inline void clear_table(struct answers *answers) {
+    if (answers->slots != answers->few_slots) free(answers->slots);
+    answers->slots = answers->few_slots;
     answers->used_slots = FEW_SLOTS;
     memset(answers->slots, 0, FEW_SLOTS * sizeof(struct slot));
+}
+
+static inline void clear_words(struct answers *answers) {
+    clear_table(answers);
+    answers->used_words = 0;
+    answers->has_overflowed = false;
 }
 
 static bool add_word(struct answers *answers, uint32_t start, uint32_t length, uint32_t count) {
@@ -212,7 +218,7 @@ static inline uint64_t hash_of_word(const struct answers *answers, uint32_t star
 
 /* Makes the table larger. */
 static bool grow_table(struct answers *answers) {
-    size_t used = answers->used_slots * 4;
+    size_t used = answers->used_slots * 2;
     struct slot *slots = used <= SIZE_MAX / sizeof(struct slot) ? calloc(used, sizeof(struct slot)) : NULL;
     if (slots == NULL) return false;
     for (size_t number = 1; number <= answers->used_words; number++) {
@@ -608,8 +614,9 @@ static enum answered answer_message(struct answers *answers, const uint8_t *mess
     if (found == NOT_UTF_8 || seen & NEEDS_DICTIONARY) return LEFT_TO_PYTHON;
     if (answers->has_overflowed && !sort_and_count(answers)) return OUT_OF_MEMORY;
     /* In text that is in neither normal form, words that differ may be equivalent. */
-    if ((seen & OUT_OF_ORDER || (seen & NOT_NFC && seen & NOT_NFD)) && !join_equivalents(answers, message))
-        return OUT_OF_MEMORY;
+    bool is_in_one_form = !(seen & OUT_OF_ORDER) && !(seen & NOT_NFC && seen & NOT_NFD);
+    if (!is_in_one_form && answers->used_words > 1 && !join_equivalents(answers, message)) return OUT_OF_MEMORY;
+    if (answers->used_slots > FEW_SLOTS) clear_table(answers); /* the reply may need its room */
     return write_reply(answers, message, length, readable, word_count, seen) ? ANSWERED : OUT_OF_MEMORY;
 }
 
