@@ -2,7 +2,8 @@
 Builds the native kernel, ``wordecho._native``; everything else about the package is in ``setup.cfg``.
 
 The environment variable ``WORDECHO_NATIVE`` says what happens where there is no C compiler: with ``require`` the build
-fails, without it the package is built without the kernel, and Python answers. With ``skip`` the kernel is not tried.
+fails, without it the package is built without the kernel, and Python answers. With ``skip`` (or ``0``, as at run time)
+the kernel is not tried.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from setuptools.command.build_ext import build_ext
 
 WANTED = os.environ.get("WORDECHO_NATIVE", "")
 if WANTED not in ("", "0", "skip", "require"):
-    sys.exit(f"WORDECHO_NATIVE is require, skip or not set when wordecho is built, not {WANTED!r}.")
+    sys.exit(f"WORDECHO_NATIVE is require, skip (or 0), or not set when wordecho is built, not {WANTED!r}.")
 HAS_STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 

@@ -5,7 +5,8 @@
  *
  * What is checked besides memory: each line is answered or left to Python, in order; replies are one line each, of
  * well-formed UTF-8, with the strings of JSON closed; the pieces of a text are the text. The first octets of an input
- * choose the options, the seed and how much memory there is.
+ * choose the options, the seed and how much memory there is. However the words collide, no more slots are looked at than
+ * a small multiple of the octets; and the words are those of the pieces.
  */
 #include <limits.h>
 #include <stdbool.h>
@@ -18,6 +19,10 @@ static void *rationed_malloc(size_t size) { return allocations-- > 0 ? malloc(si
 static void *rationed_calloc(size_t count, size_t size) { return allocations-- > 0 ? calloc(count, size) : NULL; }
 static void *rationed_realloc(void *old, size_t size) { return allocations-- > 0 ? realloc(old, size) : NULL; }
 
+/* How many slots of the table of unique words have been looked at. */
+static size_t probes;
+
+#define COUNT_PROBE (void)probes++
 #define malloc rationed_malloc
 #define calloc rationed_calloc
 #define realloc rationed_realloc
@@ -79,20 +84,43 @@ static void check_lines(const uint8_t *lines, size_t length, bool ignore_case, b
 static void check_message(const uint8_t *message, size_t length, bool ignore_case, bool counts, uint64_t seed) {
     struct answers answers;
     begin(&answers, ignore_case, counts, seed);
+    probes = 0;
     enum answered answered = answer_message(&answers, message, length, length);
+    CHECK(probes <= 32 * (length + 64));
     CHECK(answered != OUT_OF_MEMORY || allocations == UINT_MAX);
     if (answered == ANSWERED) check_reply(answers.output, answers.used_output);
     finish(&answers);
 }
 
 static void check_pieces(const uint8_t *text, size_t length) {
-    struct piece piece = {.start = text};
-    unsigned seen = 0;
-    while (piece.start < text + length) {
-        if (!read_piece(&piece, text + length, &seen)) return;
-        CHECK(piece.end > piece.start && piece.end <= text + length);
+    const uint8_t *at = text, *end = text + length;
+    struct piece piece = {.start = text}, word;
+    unsigned seen = 0, seen_of_words = 0;
+    while (piece.start < end) {
+        if (!read_piece(&piece, end, &seen)) return;
+        CHECK(piece.end > piece.start && piece.end <= end);
+        if (piece.is_word) {
+            CHECK(next_word(&at, end, &word, &seen_of_words) == A_WORD);
+            CHECK(word.start == piece.start && word.end == piece.end && at == piece.end);
+        }
         piece.start = piece.end;
     }
+    CHECK(next_word(&at, end, &word, &seen_of_words) == NO_MORE);
+}
+
+/* Before the first input: a message with more unique words than the fuzzer will find soon. */
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    enum { WORDS = 4096, OCTETS = 5 };
+    static uint8_t message[WORDS * OCTETS + 1];
+    (void)argc, (void)argv;
+    for (size_t i = 0; i < WORDS; i++) {
+        uint8_t *word = message + i * OCTETS;
+        for (size_t at = 0; at < OCTETS - 1; at++) word[at] = (uint8_t)('a' + (i >> at * 3 & 7));
+        word[OCTETS - 1] = ' ';
+    }
+    allocations = UINT_MAX - 1;
+    check_message(message, WORDS * OCTETS, false, true, 0);
+    return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -15,10 +15,11 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.engines import NATIVE, PYTHON, NativeTestCase
-from wordecho.engine import ENGINE, choose
+from wordecho import engine
+from wordecho.engine import choose
 
 try:
-    from wordecho import _native
+    from wordecho import _native, native_engine
 except ImportError:
     _native = None  # type: ignore[assignment]
 
@@ -75,18 +76,12 @@ class WordTableTests(NativeTestCase, SynchronousTestCase):
         self.assert_counted(others[:700] + colliding_words() + others + colliding_words()[::-1] + others)
 
     def test_what_comes_after_words_that_collide_is_told_apart_whatever_it_is(self) -> None:
-        # Once a word has found no slot all of them are sorted: long ones that are alike up to their ends, such as are
-        # the beginnings of the next, ones of many octets.
+        # Long ones that are alike up to their ends, such as are the beginnings of the next, ones of many octets.
         long_words = [b"x" * 5000 + word for word in colliding_words()[:40]]
         longer_words = [b"y" * length for length in range(1, 200)]
         octets = [first + b"\xc3%c" % mark for first in (b"a", b"bbbb", b"z") for mark in range(0xA0, 0xB6)]
         words = [*colliding_words(), *long_words, *longer_words, *octets]
         self.assert_counted([*words, *reversed(words), *words[::7]])
-
-    def test_a_table_that_cannot_grow_without_a_word_that_finds_no_slot_stays_as_it_is(self) -> None:
-        words = colliding_words()[:32]  # as many as find a slot
-        others = [b"%d" % number for number in range(100)]
-        self.assert_counted([*words, *others, *words, *others, *colliding_words()[32:], *words])
 
     def test_words_that_collide_are_compared_by_their_decompositions(self) -> None:
         spelled = [word.decode() for word in colliding_words()]
@@ -101,6 +96,21 @@ class WordTableTests(NativeTestCase, SynchronousTestCase):
         self.assertEqual(says["unique_words"], [word.decode() for word in words])
         self.assertEqual(says["counts"], [2] * len(words))
 
+    def test_the_kernel_is_given_the_seed_of_the_process(self) -> None:
+        seeds: list[int] = []
+
+        class Kernel:
+            def answer(self, message: bytes, ignore_case: bool, counts: bool, seed: int) -> bytes:
+                seeds.append(seed)
+                return b"reply"
+
+            answer_lines = answer
+
+        self.patch(native_engine, "_native", Kernel())
+        native_engine.answer(b"one")
+        native_engine.answer_lines(b"one\n")
+        self.assertEqual(seeds, [native_engine._SEED] * 2)
+
     def test_each_process_has_a_seed_of_its_own(self) -> None:
         code = "from wordecho import native_engine; print(native_engine._SEED)"
         seeds = {subprocess.check_output([sys.executable, "-c", code]) for _ in range(3)}
@@ -108,9 +118,6 @@ class WordTableTests(NativeTestCase, SynchronousTestCase):
 
 
 class ParameterTests(NativeTestCase, SynchronousTestCase):
-    def test_what_is_no_whole_line_is_refused(self) -> None:
-        self.assertRaises(ValueError, _native.answer_lines, b"one\ntwo", False, False, SEED)
-
     def test_only_bytes_are_taken(self) -> None:
         function: Any
         for function in (_native.answer, _native.answer_lines):
@@ -195,11 +202,21 @@ for interpreter in [create(), create()]:
 
 class ChoiceTests(SynchronousTestCase):
     def test_python_answers_where_it_is_wanted(self) -> None:
-        self.assertIs(choose("0"), PYTHON)
+        self.assertEqual(choose("0"), (PYTHON, "as WORDECHO_NATIVE=0"))
 
     def test_python_answers_where_there_is_no_kernel(self) -> None:
+        self.patch(engine, "find_spec", lambda name: None)
+        self.assertEqual(choose(None), (PYTHON, "the native kernel is not built"))
+
+    def test_a_kernel_that_cannot_be_loaded_is_not_passed_over_in_silence(self) -> None:
+        self.patch(engine, "find_spec", lambda name: "one")
         self.patch(sys, "modules", {**sys.modules, "wordecho.native_engine": None})
-        self.assertIs(choose(None), PYTHON)
+        chosen, why = choose(None)
+        self.assertIs(chosen, PYTHON)
+        self.assertTrue(why.startswith("the native kernel cannot be loaded: "), why)
+        self.patch(engine, "ENGINE", chosen)
+        self.patch(engine, "_WHY_NOT_NATIVE", why)
+        self.assertIn(f"Python engine ({why}), Unicode", engine.versions())
 
     def test_the_environment_chooses(self) -> None:
         code = "import wordecho; print(wordecho.ENGINE, wordecho.UNICODE_VERSION, wordecho.ICU_VERSION)"
@@ -211,4 +228,3 @@ class ChoiceTests(SynchronousTestCase):
         yield "0", "Python"
         if NATIVE is not None:
             yield "", "native"
-            self.assertIn(ENGINE.NAME, ("native", "Python"))

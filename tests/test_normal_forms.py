@@ -107,6 +107,11 @@ class EquivalentWordTests(SynchronousTestCase):
         self.assertEqual(self.unique_words(f"です {decomposed} です"), [["です"]])
         self.assertEqual(self.unique_words(f"{decomposed} です"), [[decomposed]])
 
+    def test_marks_in_another_order_make_no_other_word(self) -> None:
+        self.assertEqual(self.unique_words("a\u0301\u0323 a\u0323\u0301"), [["a\u0301\u0323"]])
+        many = "\u0301\u0323" * 40, "\u0323\u0301" * 40
+        self.assertEqual(self.unique_words(f"a{many[0]} a{many[1]} b{many[0]}"), [[f"a{many[0]}", f"b{many[0]}"]])
+
     def test_the_words_of_the_tests_of_unicode_are_one_in_each_form(self) -> None:
         singly = self.unique_words(*(f"x{row[0]}" for row in NORMALIZATION_TEST))
         together = self.unique_words(*(f"x{row[0]} x{row[1]} x{row[2]}" for row in NORMALIZATION_TEST))

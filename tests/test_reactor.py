@@ -9,6 +9,7 @@ import socket
 import sys
 import unittest
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -419,6 +420,16 @@ class AcceptedTests(ReactorTests):
         self.turn(2)
         self.assertTrue(connection.is_lost)
         self.assertEqual(connection.received(), b"")
+
+    def test_so_many_are_read_before_the_first_reply_is_sent_and_no_more(self) -> None:
+        connections = [self.connect() for _ in range(129)]
+        for connection in connections:
+            connection.read_hook = partial(connection.transport.write, b"reply")
+            connection.peer.send(b"message")
+        self.turn()
+        self.assertEqual(sum(connection.received() == b"reply" for connection in connections), 128)
+        self.turn()
+        self.assertEqual(sum(connection.received() == b"reply" for connection in connections), 1)
 
     def test_what_is_written_before_an_abort_is_dropped(self) -> None:
         connection = self.connect()

@@ -16,6 +16,7 @@ from tests.engines import FAULTS, NATIVE, ZWJ, pieces, replace_by_each_engine
 from tests.test_engines import word_break_tests
 from unicode import make_tables
 from unicode.make_tables import property_of
+from wordecho import dictionaries
 from wordecho import words as by_python
 from wordecho.engine import Engine
 from wordecho.words import words, words_of_texts
@@ -244,6 +245,21 @@ class DictionaryTests(SynchronousTestCase):
     @given(st.lists(default_texts) | st.lists(plain_texts) | st.lists(mixed_texts) | st.lists(st.text("aé b.")))
     def test_the_words_of_many_texts_are_those_of_each(self, texts: list[str]) -> None:
         self.assertEqual(words_of_texts(texts), [words(text) for text in texts])
+
+    def test_texts_share_what_it_costs_to_ask_a_dictionary(self) -> None:
+        made: list[str] = []
+
+        def make(text: str, locale: str) -> WordBreaker:
+            made.append(text)
+            return WordBreaker(text, locale)
+
+        self.patch(dictionaries, "WordBreaker", make)
+        # Plain text, a run among other text, one that is not composed, and one that cannot share.
+        words_of_texts(["ไทย ลาว", "สวัสดี", "é漢字é", "か\u3099", "abc"])
+        self.assertEqual(len(made), 1)
+        self.assertIn("สวัสดี", made[0].split("\n"))
+        words_of_texts(["漢字", "の\u00ad"])
+        self.assertEqual(len(made), 3)
 
     def test_a_carriage_return_at_the_end_of_a_text_does_not_join_it_to_the_next(self) -> None:
         self.assertEqual(words_of_texts(["漢\r", "漢"]), [["漢"], ["漢"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -66,6 +67,8 @@ async def test_a_worker_that_dies_is_started_again_and_the_connections_of_the_ot
 
     async with twistd("--workers", "2") as (server, port):
         await deferToThread(check, server.pid, port)
+    first, *_ = re.findall(r"^.*wordecho [0-9.]+, .* engine.*$", server.log, re.MULTILINE)
+    assert re.match(r"\S+ \[\S+\] wordecho ", first), first  # the supervisor's own, with no number of a worker
 
 
 @pytest_twisted.ensureDeferred

@@ -218,6 +218,9 @@ def header() -> str:
     if any(record != rest for record in [*found[END_OF_LETTERS:PLANE_14], *found[END_OF_PLANE_14:]]):
         raise ValueError("characters beyond the end of the tables differ")
     found = [*found[:END_OF_LETTERS], *found[PLANE_14:END_OF_PLANE_14]]
+    # The kernel takes it that a piece never begins with a mark that could be out of order.
+    if wrong := {each.class_name for each in found if each.combining_class} - {"EXTEND", "FORMAT", "ZWJ"}:
+        raise ValueError(f"there are marks among {wrong}")
     if unknown := {record.class_name for record in found} - set(CLASSES):
         raise ValueError(f"the kernel has no class for {unknown}")
     # The commonest have the shortest numbers.

@@ -7,9 +7,9 @@ With 0 in the environment variable ``WORDECHO_NATIVE``, Python answers all the s
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Protocol, cast
 
 from icu4py import icu_version
@@ -36,21 +36,23 @@ class Engine(Protocol):
     def answer_lines(self, lines: bytes, ignore_case: bool = ..., counts: bool = ...) -> bytes: ...
 
 
-def choose(wanted: str | None) -> Engine:
-    """Return the engine for the value ``wanted`` of the environment variable."""
-    if wanted != "0":
-        with suppress(ImportError):
-            return cast(Engine, import_module("wordecho.native_engine"))
-    return cast(Engine, python_engine)
+def choose(wanted: str | None) -> tuple[Engine, str]:
+    """Return the engine for the value ``wanted`` of the environment variable, and why it is not the native one."""
+    python = cast(Engine, python_engine)
+    if wanted == "0":
+        return python, "as WORDECHO_NATIVE=0"
+    if find_spec("wordecho._native") is None:
+        return python, "the native kernel is not built"
+    try:
+        return cast(Engine, import_module("wordecho.native_engine")), ""
+    except ImportError as error:
+        return python, f"the native kernel cannot be loaded: {error}"
 
 
-_WANTED = os.environ.get("WORDECHO_NATIVE")
-ENGINE = choose(_WANTED)
+ENGINE, _WHY_NOT_NATIVE = choose(os.environ.get("WORDECHO_NATIVE"))
 
 
 def versions() -> str:
     """Say which engine answers in this process, and by which versions of what."""
-    engine = f"{ENGINE.NAME} engine"
-    if ENGINE is python_engine and _WANTED != "0":
-        engine += " (the native kernel is not built)"
+    engine = f"{ENGINE.NAME} engine" + (f" ({_WHY_NOT_NATIVE})" if _WHY_NOT_NATIVE else "")
     return f"wordecho {version('wordecho')}, {engine}, Unicode {UNICODE_VERSION}, ICU {icu_version}"

@@ -49,11 +49,14 @@ def answer_lines(lines: bytes, ignore_case: bool = False, counts: bool = False) 
     :param lines: whole lines, none of which is too long
     :param ignore_case: as for :func:`answer`
     :param counts: likewise
+    :raises ValueError: if the last of them has no line feed.
     """
-    messages = lines.split(b"\n")[:-1]
+    *messages, rest = lines.split(b"\n")
+    if rest:
+        raise ValueError("lines must end with a line feed")
     if len(messages) == 1:
-        ending = b"\r\n" if lines.endswith(b"\r\n") else b"\n"
-        return answer(lines.removesuffix(ending), len(lines), ignore_case, counts) + ending
+        message = messages[0].removesuffix(b"\r")
+        return answer(message, len(message), ignore_case, counts) + lines[len(message) :]
     if b"\r" in lines:
         endings = [b"\r\n" if message.endswith(b"\r") else b"\n" for message in messages]
         replies = _answer_each([message.removesuffix(b"\r") for message in messages], ignore_case, counts)

@@ -43,9 +43,14 @@ struct run {
 
 /*
  * A word is looked for in so many slots at the most. At least half of the slots are free, so one in four thousand
- * million words finds none, unless somebody knows the seed and has chosen the words.
+ * million words finds none, unless somebody knows the seed and has chosen the words. Then the message has the table made
+ * anew with a seed of its own, which depends on all of it; should a word find no slot again, its words are sorted.
  */
 enum { MOST_PROBES = 32 };
+
+#ifndef COUNT_PROBE /* as the fuzzer does */
+#define COUNT_PROBE (void)0
+#endif
 
 /* What a short read takes no memory for. */
 enum { FEW_SLOTS = 64, FEW_WORDS = FEW_SLOTS / 2, FEW_RUNS = 4, FEW_OCTETS = 16384, FEW_MARKS = 32 };
@@ -57,16 +62,19 @@ enum { FEW_SLOTS = 64, FEW_WORDS = FEW_SLOTS / 2, FEW_RUNS = 4, FEW_OCTETS = 163
  * readable: octets that may be read from there on
  * spellings: where the keys are words decomposed, the words as they stand in the message
  * words: its unique words in order of appearance
- * has_overflowed: a word found no slot; from then on every word is added to the words, and they are sorted in the end
+ * own_seed: the seed for this message; has_own_seed: it is not the one for all messages
+ * has_overflowed: the words are to be sorted in the end, and every one is added to them
  */
 struct answers {
-    uint64_t seed;
+    uint64_t seed, own_seed;
     bool ignore_case, counts;
+    const uint8_t *message;
+    size_t length;
     const uint8_t *keys;
     size_t readable;
     struct word *words;
     size_t used_words, room_words;
-    bool has_overflowed;
+    bool has_own_seed, has_overflowed;
     struct slot *slots;
     size_t used_slots;
     uint8_t *made_keys;
@@ -126,8 +134,8 @@ static void finish(struct answers *answers) {
  * for them. Old is few, or what this has returned, or both are NULL.
  */
 static void *with_room(void *old, void *few, size_t used, uint64_t wanted, size_t size, size_t *room) {
-    uint64_t new_room = *room > 0 ? *room : 64;
-    while (new_room < wanted) new_room *= 2;
+    uint64_t new_room = *room > 0 ? (uint64_t)*room * 2 : 64;
+    if (new_room < wanted) new_room = wanted;
     if (new_room > SIZE_MAX / size) return NULL;
     void *grown = realloc(old == few ? NULL : old, (size_t)new_room * size);
     if (grown == NULL) return NULL;
@@ -197,6 +205,8 @@ static inline void clear_table(struct answers *answers) {
 
 static inline void clear_words(struct answers *answers) {
     clear_table(answers);
+    answers->own_seed = answers->seed;
+    answers->has_own_seed = false;
     answers->used_words = 0;
     answers->has_overflowed = false;
 }
@@ -213,19 +223,18 @@ static bool add_word(struct answers *answers, uint32_t start, uint32_t length, u
 }
 
 static inline uint64_t hash_of_word(const struct answers *answers, uint32_t start, uint32_t length) {
-    return hash_of(answers->keys + start, length, answers->readable - start, answers->seed);
+    return hash_of(answers->keys + start, length, answers->readable - start, answers->own_seed);
 }
 
-/* Makes the table larger. */
-static bool grow_table(struct answers *answers) {
-    size_t used = answers->used_slots * 2;
+/* Makes the table anew, of so many slots. Returns false where there is no memory for it. */
+static bool make_table(struct answers *answers, size_t used) {
     struct slot *slots = used <= SIZE_MAX / sizeof(struct slot) ? calloc(used, sizeof(struct slot)) : NULL;
     if (slots == NULL) return false;
     for (size_t number = 1; number <= answers->used_words; number++) {
         const struct word *word = &answers->words[number - 1];
         uint64_t hash = hash_of_word(answers, word->start, word->length);
         size_t at = hash & (used - 1), probe = 1;
-        while (slots[at].word != 0 && probe <= MOST_PROBES) at = (at + probe++) & (used - 1);
+        for (; slots[at].word != 0 && probe <= MOST_PROBES; at = (at + probe++) & (used - 1)) COUNT_PROBE;
         if (probe > MOST_PROBES) {
             free(slots);
             answers->has_overflowed = true;
@@ -239,17 +248,20 @@ static bool grow_table(struct answers *answers) {
     return true;
 }
 
+static bool count_word_elsewhere(struct answers *answers, uint32_t start, uint32_t length, uint32_t count);
+
 /* Counts a word that occurs so often. Returns false where there is no memory for it. */
 static inline bool count_word(struct answers *answers, uint32_t start, uint32_t length, uint32_t count) {
     if (answers->has_overflowed) return add_word(answers, start, length, count);
     uint64_t hash = hash_of_word(answers, start, length);
     size_t mask = answers->used_slots - 1, at = hash & mask;
     for (size_t probe = 1; probe <= MOST_PROBES; probe++) {
+        COUNT_PROBE;
         struct slot *slot = &answers->slots[at];
         if (slot->word == 0) {
             if (!add_word(answers, start, length, count)) return false;
             *slot = (struct slot){(uint32_t)(hash >> 32), (uint32_t)answers->used_words};
-            return answers->used_words * 2 <= answers->used_slots || grow_table(answers);
+            return answers->used_words * 2 <= answers->used_slots || make_table(answers, answers->used_slots * 2);
         }
         if (slot->hash == (uint32_t)(hash >> 32)) {
             struct word *word = &answers->words[slot->word - 1]; /* which comes before this one */
@@ -261,11 +273,22 @@ static inline bool count_word(struct answers *answers, uint32_t start, uint32_t 
         }
         at = (at + probe) & mask;
     }
-    answers->has_overflowed = true;
-    return add_word(answers, start, length, count);
+    return count_word_elsewhere(answers, start, length, count);
 }
 
-/* The unique words of a message one of whose words has found no slot */
+/* Counts a word that has found no slot. */
+static bool count_word_elsewhere(struct answers *answers, uint32_t start, uint32_t length, uint32_t count) {
+    if (answers->has_own_seed) {
+        answers->has_overflowed = true;
+    } else {
+        answers->has_own_seed = true;
+        answers->own_seed = hash_of(answers->message, answers->length, answers->length, answers->seed);
+        if (!make_table(answers, answers->used_slots)) return false;
+    }
+    return count_word(answers, start, length, count);
+}
+
+/* The unique words of a message, sorted */
 
 /* So few words are sorted by comparing them. */
 enum { FEW_TO_SORT = 32 };
@@ -283,13 +306,16 @@ static int compare(const struct answers *answers, uint32_t one, uint32_t other, 
 }
 
 /*
- * Sorts the numbers of words that are alike up to the octet at depth; the same words stay in order.
+ * Sorts the numbers of words that are alike up to the octet at depth; those of the same words stay in order.
  *
  * It goes from octet to octet, so the time is linear in the octets of the words, whatever they are. Of the parts that
  * an octet makes the largest is done in the loop, so that it never calls itself deeper than there are bits in count.
  */
 static void sort_words(const struct answers *answers, uint32_t *numbers, uint32_t *spare, size_t count, size_t depth) {
     while (count > FEW_TO_SORT) {
+        size_t same = 1;
+        while (same < count && compare(answers, numbers[0], numbers[same], depth) == 0) same++;
+        if (same == count) return;
         uint32_t ends[257] = {0}, end = 0;
         unsigned largest = 0;
         for (size_t i = 0; i < count; i++) ends[octet_or_end(answers, numbers[i], depth)]++;
@@ -468,8 +494,8 @@ enum { MOST_OF_A_FRAME = 128 };
 /* A word of so many octets is written by copying so many, if they are there to be read. */
 enum { SHORT_WORD = 16 };
 
-/* What JSON makes of an octet at the most, as in \u001f. */
-enum { MOST_OF_AN_OCTET = 6 };
+/* What JSON makes of an octet that it escapes, at the most, as in \u001f. */
+enum { MOST_OF_AN_ESCAPE = 6 };
 
 /* The quotation marks of a word, and its count, each with a comma. */
 enum { MOST_BESIDES_A_WORD = 3, MOST_OF_A_COUNT = 11 };
@@ -507,6 +533,17 @@ static uint8_t *write_escaped(uint8_t *out, const uint8_t *octets, size_t length
     return out;
 }
 
+static inline bool is_escaped(uint8_t octet) { return octet < 0x20 || octet == '"' || octet == '\\'; }
+
+static uint64_t room_for_escapes(const struct answers *answers, const uint8_t *message) {
+    const struct word *words = answers->is_decomposed ? answers->spellings : answers->words;
+    uint64_t room = 0;
+    for (size_t i = 0; i < answers->used_words; i++)
+        for (uint32_t at = 0; at < words[i].length; at++)
+            room += is_escaped(message[words[i].start + at]) ? MOST_OF_AN_ESCAPE - 1 : 0;
+    return room;
+}
+
 static size_t count_characters(const uint8_t *octets, size_t length) {
     size_t characters = 0;
     for (size_t i = 0; i < length; i++) characters += !is_continuation(octets[i]);
@@ -517,7 +554,8 @@ static size_t count_characters(const uint8_t *octets, size_t length) {
 static bool write_reply(struct answers *answers, const uint8_t *message, size_t length, size_t readable,
                         size_t word_count, unsigned seen) {
     uint64_t wanted = (uint64_t)answers->used_output + MOST_OF_A_FRAME + SHORT_WORD;
-    wanted += (uint64_t)length * (seen & ESCAPED ? MOST_OF_AN_OCTET : 1); /* no two words overlap */
+    wanted += length; /* no two words overlap */
+    if (seen & ESCAPED) wanted += room_for_escapes(answers, message);
     wanted += (uint64_t)answers->used_words * (MOST_BESIDES_A_WORD + (answers->counts ? MOST_OF_A_COUNT : 0));
     if (wanted > answers->room_output) {
         uint8_t *output = with_room(answers->output, answers->few_octets, answers->used_output, wanted, 1,
@@ -592,6 +630,8 @@ static bool is_ascii(const uint8_t *octets, size_t length) {
 /* Answers a message, from whose start on readable octets may be read. */
 static enum answered answer_message(struct answers *answers, const uint8_t *message, size_t length, size_t readable) {
     if (length > UINT32_MAX) return LEFT_TO_PYTHON;
+    answers->message = message;
+    answers->length = length;
     answers->keys = message;
     answers->readable = readable;
     answers->is_decomposed = false;

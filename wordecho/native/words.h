@@ -2,7 +2,7 @@
  * Where the words of a text are: the default word boundaries of Unicode Standard Annex #29, section 4.1, over UTF-8.
  *
  * The rules are a table of states: the state is what the piece that is being read ends with, as far as the next
- * character's fate depends on it. A text is read from its start to its end, each character twice at the most, and
+ * character's fate depends on it. A text is read from its start to its end, no character more than three times, and
  * nothing is kept of it.
  *
  * A text is followed by a line feed, a carriage return or a NUL that is not in it, which spares looking for its end
@@ -277,9 +277,13 @@ static inline enum found next_word(const uint8_t **at, const uint8_t *end_of_tex
     while (here < end_of_text) {
         unsigned kind = kinds[*here];
         word->start = here;
-        if (!(kind & (IN_WORD | NOT_ASCII)) && here[1] < 0x80) {
-            here++;
-            continue;
+        if (!(kind & (IN_WORD | NOT_ASCII))) {
+            const uint8_t *last = here;
+            while (*last == ' ' && last[1] == ' ') last++; /* WB3d */
+            if (last[1] < 0x80) {
+                here = last + 1;
+                continue;
+            }
         }
         if (kind & IN_WORD) {
             unsigned kinds_in_word = 0, last;
