@@ -18,8 +18,9 @@ from wordecho.normal_forms import compose
 _THAI = "\u0e01-\u0e3a\u0e40-\u0e4e"
 _find_what_is_not_plain = re.compile(
     f"[^\0-\t\x0b\x0c\x0e-^`-\x7f{_THAI}\u3041-\u3096\u4e00-\u9fff\u2014\u2018-\u201d\u2026\u3001-\u3002\uff01-\uff1f]"
-    f"|[{_THAI}][^{_THAI} ]|[^{_THAI} ][{_THAI}]"
 ).search
+_find_thai = re.compile(f"[{_THAI}]").search
+_find_what_touches_thai = re.compile(f"[^{_THAI} ](?:(?=[{_THAI}])|(?<=[{_THAI}].))").search
 
 # The marks of kana of the script Common, but for the prolonged sound mark, which ICU's dictionary has.
 _find_what_cannot_share = re.compile(f"[^{DICTIONARY_CHARACTERS}]|[\u3031-\u3035\u309b\u309c\u30a0]").search
@@ -69,4 +70,4 @@ def can_share(run: str) -> bool:
 
 def is_plain(text: str) -> bool:
     """Whether :func:`cut` cuts ``text`` as the default rules, and it the runs in it, would."""
-    return not _find_what_is_not_plain(text)
+    return not (_find_what_is_not_plain(text) or (_find_thai(text) and _find_what_touches_thai(text)))

@@ -31,6 +31,8 @@ _find_letter_or_digit = re.compile(
     f"[{LETTERS_AND_DIGITS}]|(?=[\U00010000-\U0010ffff])[{SUPPLEMENTARY_LETTERS_AND_DIGITS}]"
 ).search
 
+_NO_WORDS = frozenset(" ,.:;!?'\"()-\u3000\u3001\u3002\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f")
+
 
 def words(text: str) -> list[str]:
     """
@@ -51,11 +53,11 @@ def words_of_texts(texts: list[str]) -> list[list[str]]:
     else:
         # It goes by the property Alphabetic alone, and so takes some marks for words; none of them is ASCII.
         found_in_each = list(map(unicode_words, texts))
-    return [[piece for piece in found if _is_word(piece)] for found in found_in_each]
-
-
-def _is_word(piece: str) -> bool:
-    return piece != " " and (piece[0].isalnum() or _find_letter_or_digit(piece) is not None)
+    # Most pieces begin with a letter or are one of a few; both are seen for less.
+    return [
+        [piece for piece in found if piece[0].isalnum() or (piece not in _NO_WORDS and _find_letter_or_digit(piece))]
+        for found in found_in_each
+    ]
 
 
 def pieces(text: str) -> list[str]:
@@ -69,7 +71,9 @@ def pieces_of_texts(texts: list[str]) -> list[list[str]]:
     parts_of_texts = [list(_parts(text, runs)) for text in texts]
     cut_runs = iter(dictionaries.cut(runs))
     return [
-        list(chain.from_iterable(next(cut_runs) if part is None else part for part in parts))
+        next(cut_runs)
+        if parts == [None]
+        else list(chain.from_iterable(next(cut_runs) if part is None else part for part in parts))
         for parts in parts_of_texts
     ]
 
