@@ -14,13 +14,18 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 from statistics import median
+from string import ascii_lowercase
 from threading import Event, Thread
+from timeit import repeat
 
 from benchmarks import servers
-from benchmarks.__main__ import ENGLISH
+from benchmarks.__main__ import ENGLISH, TEXTS
 from benchmarks.load import PATIENCE, Load, cpu_seconds
 from benchmarks.report import replace_part, table
+from tests.test_kernel import SEED, colliding_words
+from wordecho import _native
 
 PIECE = 1448  # bytes, as in a segment on Ethernet
 ROUNDS = 3
@@ -56,6 +61,48 @@ def spend(port: int, pid: int, message: bytes, times: int) -> float:
             while not connection.recv(2**20).endswith(b"\n"):
                 pass
         return (cpu_seconds(pid) - before) / times
+
+
+def texts() -> Iterator[list[str]]:
+    yield ["64 kB of", "µs", "times English"]
+    syllables = " ".join(map(chr, range(0xAC00, 0xD7A4)))
+    numbers = " ".join(map(str, range(20_000)))
+    kinds = {
+        "English": f"{ENGLISH} ",
+        **{name: f"{TEXTS[name]} " for name in ("French", "Russian", "Arabic", "Hindi", "Korean")},
+        "one word": "x",
+        "one letter a word": "a ",
+        "numbers, all different": numbers,
+        "Hangul syllables, all different": syllables,
+        "a letter and a thousand marks": "a" + "\u0301" * 1000 + " ",
+        "a mark out of order": "a\u0301\u0323 ",
+        "composed and decomposed letters": "é e\u0301 ",
+        "composed and decomposed words, all different": " ".join(f"é{each} e\u0301{each}" for each in range(4000)),
+        "what JSON escapes": "\x01\uff9e ",
+        "spaces and single letters beyond ASCII": " é",
+    }
+    found = {name: milliseconds(text) * 1000 for name, text in kinds.items()}
+    for name, cost in found.items():
+        yield [name, f"{cost:.0f}", f"{cost / found['English']:.1f}"]
+
+
+def collisions() -> Iterator[list[str]]:
+    yield ["words", "µs", "times words that do not collide"]
+    chance = Random(1)
+    others = ["".join(chance.choices(ascii_lowercase, k=5)) for _ in range(200)]
+    colliding = [word.decode() for word in colliding_words()]
+    more = ["".join(chance.choices(ascii_lowercase, k=6)) for _ in range(9000)]
+    for name, rest in (("200, again and again", []), ("200, then 9 000 different ones", more)):
+        own, of_others = (milliseconds(" ".join([*words, *rest, ""])) * 1000 for words in (colliding, others))
+        yield [name, f"{own:.0f}", f"{own / of_others:.2f}"]
+
+
+def milliseconds(text: str) -> float:
+    """Return what the kernel takes to answer 64 kB of ``text``, with a seed that is known; the least of many times."""
+    octets = text.encode()
+    message = (octets * (65536 // len(octets) + 1))[:65536].decode(errors="ignore").encode()
+    best = min(repeat(lambda: _native.answer(message, False, False, SEED), number=3, repeat=30))
+    return best / 3 * 1000
 
 
 def connections() -> Iterator[list[str]]:
@@ -170,7 +217,14 @@ class Crowd(Thread):
 
 
 def main() -> None:
-    parts = {"sizes": sizes, "connections": connections, "workers": workers, "kills": kills}
+    parts = {
+        "texts": texts,
+        "collisions": collisions,
+        "sizes": sizes,
+        "connections": connections,
+        "workers": workers,
+        "kills": kills,
+    }
     for name, measure in parts.items():
         text = table(measure())
         print(text, end="\n\n")

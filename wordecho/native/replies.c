@@ -434,9 +434,9 @@ static bool add_marks_in_order(struct answers *answers) {
 static bool add_decomposed(struct answers *answers, const uint8_t *at, const uint8_t *end) {
     while (at < end) {
         int32_t code = decode(&at), decomposed[MOST_PARTS] = {code};
-        size_t count = character(code)->facts & NOT_NFD ? decompose(code, decomposed) : 1;
+        size_t count = code >= 0x80 && character(code)->facts & NOT_NFD ? decompose(code, decomposed) : 1;
         for (size_t i = 0; i < count; i++) {
-            uint8_t combining_class = character(decomposed[i])->combining_class;
+            uint8_t combining_class = decomposed[i] < 0x80 ? 0 : character(decomposed[i])->combining_class;
             if (combining_class == 0) {
                 if (answers->used_marks > 0 && !add_marks_in_order(answers)) return false;
                 if (!add_key(answers, decomposed[i])) return false;
@@ -460,7 +460,7 @@ static bool add_decomposed(struct answers *answers, const uint8_t *at, const uin
  * that are left, one by one. Returns false where there is no memory for it.
  */
 static bool join_equivalents(struct answers *answers, const uint8_t *message) {
-    size_t count = answers->used_words, left = 0;
+    size_t count = answers->used_words, slots = answers->used_slots, left = 0;
     if (answers->room_spellings < count) {
         struct word *spellings = with_room(answers->spellings, NULL, 0, count, sizeof(struct word),
                                            &answers->room_spellings);
@@ -471,6 +471,7 @@ static bool join_equivalents(struct answers *answers, const uint8_t *message) {
     answers->is_decomposed = true;
     answers->used_keys = 0;
     clear_words(answers);
+    if (slots > FEW_SLOTS && !make_table(answers, slots)) return false;
     for (size_t i = 0; i < count; i++) {
         struct word spelling = answers->spellings[i];
         const uint8_t *word = message + spelling.start;
