@@ -33,7 +33,7 @@ class BuildKernel(build_ext):
     def build_extension(self, extension: Extension) -> None:
         try:
             super().build_extension(extension)
-        except Exception as error:
+        except Exception as error:  # whatever keeps a compiler from doing its work
             if not extension.optional:
                 raise
             self.warn(f"the native kernel could not be built ({error}); Python answers instead, which takes longer")
