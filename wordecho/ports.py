@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from select import select
+import select
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime, IReadDescriptor
@@ -15,7 +15,11 @@ REST = 1
 
 def has_pending(port: Any) -> bool:
     """Whether a connection waits to be accepted, or a datagram to be read."""
-    return bool(select([port], [], [], 0)[0])
+    if not hasattr(select, "poll"):  # Windows, where select() takes a descriptor of any number
+        return bool(select.select([port], [], [], 0)[0])
+    poller = select.poll()
+    poller.register(port, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def accept_pending(port: Any) -> None:
