@@ -37,8 +37,8 @@ from icu4py import icu_version
 from icu4py.breakers import WordBreaker
 
 from benchmarks.report import DOCS, table
-from wordecho.characters import LETTERS_AND_DIGITS, SUPPLEMENTARY_LETTERS_AND_DIGITS, UNICODE_VERSION
-from wordecho.words import pieces
+from wordecho.text.characters import LETTERS_AND_DIGITS, SUPPLEMENTARY_LETTERS_AND_DIGITS, UNICODE_VERSION
+from wordecho.text.words import pieces
 
 # A text, and its pieces as people have marked them, white space left out; None where nobody has.
 Sentence = tuple[str, list[str] | None]

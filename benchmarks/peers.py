@@ -12,7 +12,7 @@ import socketserver
 import sys
 from typing import Any
 
-from wordecho.python_engine import answer
+from wordecho.wire.python_engine import answer
 
 
 def announce(port: int) -> None:

@@ -8,7 +8,7 @@ replies are due.
 
 The exit status is 1 where a reply was wrong or missing, where memory or descriptors grew after the first round, where
 the log has a traceback, or where the stop lost a reply. The load does not use the server's own code, but for
-``wordecho.python_engine.answer``: the replies themselves have tests of their own.
+``wordecho.wire.python_engine.answer``: the replies themselves have tests of their own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-from wordecho import python_engine, wire
+from wordecho import wire
+from wordecho.wire import python_engine
 
 MAX_LENGTH = 2000
 MAX_CONNECTIONS = 100

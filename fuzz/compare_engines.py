@@ -15,7 +15,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.engines import FAULTS, NATIVE, PYTHON, representatives
+from tests.furniture.engines import FAULTS, NATIVE, PYTHON, representatives
 
 TOGETHER = 64  # lines in one call
 COMMON = "aAbB1 .,'\"_-\t\r\u0301\u0323\u200d❤éЖק한नया"

@@ -17,8 +17,9 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports(include=["wordecho"]):
-    from wordecho import python_engine, wire
-    from wordecho.client import Answer, ClientError, WordEchoClientFactory, WordEchoClientProtocol
+    from wordecho import wire
+    from wordecho.client.connection import Answer, ClientError, WordEchoClientFactory, WordEchoClientProtocol
+    from wordecho.wire import python_engine
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone

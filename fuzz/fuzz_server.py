@@ -20,7 +20,7 @@ import atheris
 
 with atheris.instrument_imports(include=["wordecho"]):
     from wordecho import wire
-    from wordecho.server import WordEchoFactory
+    from wordecho.server.connection import WordEchoFactory
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock

@@ -1,7 +1,7 @@
 """
 Makes the tables of both engines from Unicode's own files, which lie in the folder beside this script.
 
-It writes ``wordecho/native/tables.h`` and ``wordecho/characters.py``; in the project's folder::
+It writes ``wordecho/native/tables.h`` and ``wordecho/text/characters.py``; in the project's folder::
 
     python unicode/make_tables.py
 """
@@ -368,7 +368,7 @@ def module() -> str:
     )
 
 
-FILES_MADE = {PACKAGE / "native" / "tables.h": header, PACKAGE / "characters.py": module}
+FILES_MADE = {PACKAGE / "native" / "tables.h": header, PACKAGE / "text" / "characters.py": module}
 
 if __name__ == "__main__":
     for path, make in FILES_MADE.items():

@@ -7,9 +7,9 @@ the analysis itself; :mod:`wordecho.server` and :mod:`wordecho.client` have the 
 
 from icu4py import icu_version as ICU_VERSION
 
-from wordecho.analysis import Analysis, analyze
-from wordecho.characters import UNICODE_VERSION
-from wordecho.engine import ENGINE as _ENGINE
+from wordecho.text.analysis import Analysis, analyze
+from wordecho.text.characters import UNICODE_VERSION
+from wordecho.wire.engine import ENGINE as _ENGINE
 
 ENGINE = _ENGINE.NAME
 """What answers messages in this process: "native" or "Python"."""

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from twisted.python import usage
 
-from wordecho.engine import versions
+from wordecho.wire.engine import versions
 
 # Above this the reactor's own arithmetic with milliseconds ends.
 MAX_SECONDS = 604_800

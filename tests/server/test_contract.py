@@ -1,0 +1,476 @@
+"""Whatever peers, transports and the clock do to the server, in any order, against a model of the contract."""
+
+from __future__ import annotations
+
+from functools import cache
+from unittest.mock import patch
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import alsoProvides
+
+from wordecho import wire
+from wordecho.server.connection import DRAIN_GRACE, FAREWELL_TIMEOUT, WordEchoFactory
+from wordecho.sockets import tcp_info
+from wordecho.wire import Refusal, python_engine
+from wordecho.wire.framing import SLICE_LENGTH
+
+MAX_LENGTH = 16
+MAX_CONNECTIONS = 3
+MAX_CONNECTIONS_PER_HOST = 2
+MOST_PEERS = MAX_CONNECTIONS + 1
+
+READ = 65536  # octets that a transport hands over at once, at most
+ROOMS = [0, 300, 65536]  # octets that a transport keeps for a peer before it asks for a pause
+
+# What may be held for a peer that does not read: a read that came in spite of the pause, the rest of the one that was
+# interrupted, and besides its room the replies to the shortest lines of one slice.
+HELD_AT_MOST = 2 * READ + max(ROOMS) + SLICE_LENGTH * 60
+
+LINES = [
+    *(b"\n", b"\r\n", b"one two\n", b"one\r\n", b"two\n\nthree\r\n"),
+    *(b"\xff\n", b"a line that is too long\n", b"this is too long too\r\n"),
+]
+PARTS = [b"\r", b"one", b"1234567", b"sixteen octets 1", b"seventeen octets1", b"\xc3", b"\xa9"]
+
+answer = cache(python_engine.answer)  # the replies themselves have tests of their own
+
+
+class Contract:
+    """
+    What the server owes one peer for the stream that came from it.
+
+    :ivar owed: what it owes and the peer has not read
+    :ivar is_line_client: whether a line feed has come
+    :ivar is_over: whether the server may say no more
+    """
+
+    def __init__(self) -> None:
+        self.owed = bytearray()
+        self.is_line_client = False
+        self.is_over = False
+        self._rest = b""
+        self._is_refused = False  # the message that the rest belongs to was too long already
+        self._ending = b"\n"
+
+    def hear(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self.is_line_client = True
+            self._end(line)
+        if not self._is_refused and _is_too_long(self._rest):
+            self._owe(wire.too_long(MAX_LENGTH))
+            self._is_refused = True
+        if self._is_refused:
+            self._rest = b""
+
+    def _end(self, line: bytes) -> None:
+        if self._is_refused:
+            self._is_refused = False
+        elif _is_too_long(line):
+            self._owe(wire.too_long(MAX_LENGTH))
+        else:
+            message = line.removesuffix(b"\r")
+            self._ending = b"\n" if message == line else b"\r\n"
+            self.owed += answer(message, max_length=MAX_LENGTH) + self._ending
+
+    def _owe(self, refusal: Refusal) -> None:
+        self.owed += wire.encode(refusal) + self._ending
+
+    def end_message(self) -> None:
+        """The message has ended without a line feed, if one has begun."""
+        if self._rest:
+            self.owed += answer(self._rest, max_length=MAX_LENGTH, terminated=False) + b"\n"
+        self._rest = b""
+        self._is_refused = False
+
+    def send_away(self, refusal: Refusal) -> None:
+        self._owe(refusal)
+        self.is_over = True
+
+
+def _is_too_long(line: bytes) -> bool:
+    return len(line.removesuffix(b"\r")) > MAX_LENGTH
+
+
+class Transport(StringTransport):
+    """
+    A transport between a kernel's two buffers, which asks its producer for pauses as those of Twisted do.
+
+    :param room: octets that it keeps for the peer before it asks for a pause
+    :param can_half_close: whether it can end the sending side alone, as TCP can and TLS cannot
+    :ivar unread: what the peer has sent and the server has not read
+    """
+
+    def __init__(self, host: str, room: int, *, can_half_close: bool) -> None:
+        super().__init__(peerAddress=IPv4Address("TCP", host, 54321))
+        self.unread = bytearray()
+        self.is_ending = False
+        self._room = room
+        self._has_asked = False
+        if can_half_close:
+            alsoProvides(self, ITCPTransport)
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        pass
+
+    setTcpKeepAlive = setTcpNoDelay
+
+    @property
+    def has_paused_its_producer(self) -> bool:
+        return self._has_asked and self.producer is not None
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if data and len(self.value()) > self._room:
+            self.ask_for_a_pause()
+
+    def ask_for_a_pause(self) -> None:
+        if self.producer is not None:
+            self._has_asked = True
+            self.producer.pauseProducing()
+
+    def flush(self) -> bytes:
+        """Take what the server has sent, and go on as a transport does that has nothing left to send."""
+        sent: bytes = self.value()
+        self.clear()
+        if self.producer is not None and self._has_asked:
+            self._has_asked = False
+            self.producer.resumeProducing()
+        return sent
+
+    def loseWriteConnection(self) -> None:
+        self.is_ending = True
+
+
+def transports() -> st.SearchStrategy[Transport]:
+    hosts = st.sampled_from(["192.0.2.1", "192.0.2.2"])
+    return st.builds(Transport, hosts, st.sampled_from(ROOMS), can_half_close=st.booleans())
+
+
+class Peer:
+    """A peer, its connection to the server, and what the contract says of them."""
+
+    def __init__(self, factory: WordEchoFactory, transport: Transport, refusal: Refusal | None) -> None:
+        self._factory = factory
+        self._clock = factory.reactor
+        self.transport = transport
+        self.contract = Contract()
+        self.is_refused = refusal is not None
+        self.has_shut = False  # the peer has ended its sending side
+        self._has_ended = False  # and the server knows
+        self._is_draining = False
+        self._has_all = False  # the peer has all that the server had to say
+        self._spare = READ  # octets that may still come in spite of a pause
+        self.protocol = factory.buildProtocol(transport.getPeer())
+        self.protocol.makeConnection(transport)
+        self._quiet_at: float | None = None
+        self._let_go_at: float | None = None
+        self._is_active()
+        if refusal is not None:
+            self._send_away(refusal)
+
+    # What happens to it
+
+    def send(self, data: bytes) -> None:
+        if not self.has_shut and len(self.transport.unread) < READ:
+            self.transport.unread += data
+
+    def read(self, size: int) -> None:
+        """The server's transport reads what the peer has sent, or its end."""
+        if self._has_ended or (self.transport.disconnecting and not self.transport.unread):
+            return
+        if self.transport.has_paused_its_producer:
+            size = min(size, self._spare)
+            self._spare -= size
+        data = bytes(self.transport.unread[:size])
+        if data:
+            del self.transport.unread[:size]
+            if not self.contract.is_over:
+                self.contract.hear(data)
+                self._is_active()
+            self.protocol.dataReceived(data)
+        elif self.has_shut and not self.transport.unread:
+            self._has_ended = True
+            if not self.contract.is_over:
+                self.contract.end_message()
+            self.protocol.readConnectionLost()
+
+    def half_close(self) -> None:
+        self.has_shut = True
+        self.read(READ)
+
+    def catch_up(self) -> bytes:
+        """The peer reads all that the server's transport has for it."""
+        if self.transport.has_paused_its_producer:
+            self._spare = READ
+            self._is_active()
+        sent = self.transport.flush()
+        if self.transport.is_ending:
+            self._has_all = True
+            self.protocol.writeConnectionLost()
+        return sent
+
+    def drain(self) -> None:
+        """The server stops."""
+        if not (self._is_draining or self.contract.is_over or self._has_ended):
+            self._is_draining = True
+            self._let_go_at = self._clock.seconds() + DRAIN_GRACE
+            self.protocol.drain()
+
+    def hurry(self) -> None:
+        """The server has no more time for what the peer still sends."""
+        self.protocol.leave_if_reading()
+        if self._is_draining and not self.transport.has_paused_its_producer:
+            self._leave()
+
+    def time_passed(self, *, was_paused: bool) -> None:
+        if self._is_time(self._quiet_at) and not (
+            was_paused or self.contract.is_line_client or self.contract.is_over or self._has_ended
+        ):
+            self._quiet_at = None
+            self.contract.end_message()
+        if not self._is_time(self._let_go_at):
+            return
+        if self._is_draining:
+            self._grace_has_passed(was_paused=was_paused)
+        elif self.contract.is_over or self._has_ended or was_paused:
+            assert self.transport.disconnected, "a peer that does not read was not cut off"
+        else:
+            self._send_away(wire.idle_timeout(self._factory.idle_timeout))
+
+    def _grace_has_passed(self, *, was_paused: bool) -> None:
+        self._let_go_at = self._clock.seconds() + DRAIN_GRACE
+        assert not (self.transport.disconnected and self.contract.owed), "cut off with replies on their way"
+        if self._has_all:
+            assert self.transport.disconnecting, "nothing is left to say, and the connection is open"
+        elif not was_paused:
+            self._leave()
+
+    def _leave(self) -> None:
+        if not (self.contract.is_over or self._has_ended):
+            self._let_go_at = self._clock.seconds() + DRAIN_GRACE
+            if not self.contract.is_line_client:
+                self.contract.end_message()
+            self.contract.is_over = True
+
+    def _is_time(self, time: float | None) -> bool:
+        return time is not None and self._clock.seconds() >= time
+
+    # What follows from it
+
+    def _is_active(self) -> None:
+        if self._is_draining:
+            self._let_go_at = self._clock.seconds() + DRAIN_GRACE
+        elif self._factory.idle_timeout:
+            self._let_go_at = self._clock.seconds() + self._factory.idle_timeout
+        if self._factory.quiet_period:
+            self._quiet_at = self._clock.seconds() + self._factory.quiet_period
+
+    def _send_away(self, refusal: Refusal) -> None:
+        self.contract.send_away(refusal)
+        self._let_go_at = self._clock.seconds() + FAREWELL_TIMEOUT
+
+    # What must hold
+
+    def check(self) -> None:
+        sent = self.transport.value()
+        is_paused = self.transport.has_paused_its_producer
+        assert self.contract.owed.startswith(sent), f"not what is owed: {sent[:200]!r}"
+        assert is_paused or len(sent) == len(self.contract.owed), "some reply is missing"
+        held = len(self.protocol._partial or b"") + sum(map(len, self.protocol._waiting or ())) + len(sent)
+        assert held <= HELD_AT_MOST, f"{held} octets are held"
+        ends = self.transport.disconnecting or self.transport.is_ending
+        assert ends == (self.contract.is_over or (self._has_ended and not is_paused))
+        if not self.transport.disconnecting:
+            # What comes after the goodbye is read too, or closing the connection would reset it.
+            assert self.transport.producerState == ("paused" if is_paused else "producing")
+
+
+class ServerMachine(RuleBasedStateMachine):
+    """A server and a few peers, some more than it takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.peers: list[Peer] = []
+        self._kernel = patch.object(tcp_info, "unacknowledged_octets", lambda transport: len(transport.value()))
+        self._kernel.start()
+
+    @initialize(idle_timeout=st.sampled_from([6, 0]), quiet_period=st.sampled_from([2, 0]), transport=transports())
+    def begin(self, idle_timeout: int, quiet_period: int, transport: Transport) -> None:
+        self.factory = WordEchoFactory(
+            self.clock,
+            max_length=MAX_LENGTH,
+            max_connections=MAX_CONNECTIONS,
+            max_connections_per_host=MAX_CONNECTIONS_PER_HOST,
+            idle_timeout=idle_timeout,
+            quiet_period=quiet_period,
+        )
+        self.peers.append(Peer(self.factory, transport, None))
+
+    def _pick(self, number: int) -> Peer:
+        return self.peers[number % len(self.peers)]
+
+    numbers = st.integers(0, MOST_PEERS - 1)
+    pieces = st.sampled_from(PARTS) | st.sampled_from(LINES)
+
+    @precondition(lambda self: len(self.peers) < MOST_PEERS)
+    @rule(transport=transports())
+    def connect(self, transport: Transport) -> None:
+        hosts = [peer.transport.getPeer().host for peer in self.peers if not peer.is_refused]
+        refusal = None
+        if len(hosts) == MAX_CONNECTIONS:
+            refusal = wire.too_many_connections(MAX_CONNECTIONS)
+        elif hosts.count(transport.getPeer().host) == MAX_CONNECTIONS_PER_HOST:
+            refusal = wire.too_many_connections(MAX_CONNECTIONS_PER_HOST, of_one_host=True)
+        self.peers.append(Peer(self.factory, transport, refusal))
+
+    @precondition(lambda self: self.peers)
+    @rule(number=numbers, pieces=st.lists(pieces, min_size=1, max_size=3), is_read=st.booleans())
+    def send(self, number: int, pieces: list[bytes], is_read: bool) -> None:
+        peer = self._pick(number)
+        peer.send(b"".join(pieces))
+        if is_read:
+            peer.read(READ)
+
+    @precondition(lambda self: self.peers)
+    @rule(number=numbers, piece=pieces)
+    def send_much(self, number: int, piece: bytes) -> None:
+        self._pick(number).send(piece * 5000)
+
+    @precondition(lambda self: self.peers)
+    @rule(number=numbers, sizes=st.lists(st.sampled_from([1, 2, 3, 7, 100, 4096, READ]), min_size=1, max_size=4))
+    def read(self, number: int, sizes: list[int]) -> None:
+        for size in sizes:
+            self._pick(number).read(size)
+
+    @precondition(lambda self: self.peers)
+    @rule(number=numbers)
+    def catch_up(self, number: int) -> None:
+        peer = self._pick(number)
+        sent = peer.catch_up()
+        assert peer.contract.owed.startswith(sent)
+        del peer.contract.owed[: len(sent)]
+
+    @precondition(lambda self: self.peers)
+    @rule(number=numbers, seconds=st.integers(0, 3))
+    def stop_reading(self, number: int, seconds: int) -> None:
+        self._pick(number).transport.ask_for_a_pause()
+        self._advance(seconds)
+
+    @rule(seconds=st.integers(1, 7))
+    def advance(self, seconds: int) -> None:
+        self._advance(seconds)
+
+    def _advance(self, seconds: int) -> None:
+        for _ in range(round(seconds / DRAIN_GRACE)):
+            were_paused = [peer.transport.has_paused_its_producer for peer in self.peers]
+            self.clock.advance(DRAIN_GRACE)
+            for peer, was_paused in zip(self.peers[:], were_paused, strict=True):
+                peer.time_passed(was_paused=was_paused)
+                if peer.transport.disconnected:
+                    self._lose(peer)
+
+    # One rule for all ends, so that a connection lives for a while.
+    @precondition(lambda self: self.peers)
+    @rule(number=numbers, end=st.sampled_from(["half-close", "drain", "hurry", "loss"]))
+    def end(self, number: int, end: str) -> None:
+        peer = self._pick(number)
+        match end:
+            case "half-close":
+                peer.half_close()
+            case "drain":
+                peer.drain()
+            case "hurry":
+                peer.hurry()
+            case "loss":
+                self._lose(peer)
+
+    def _lose(self, peer: Peer) -> None:
+        self.peers.remove(peer)
+        peer.protocol.connectionLost(Failure(ConnectionLost()))
+        assert peer.protocol not in self.factory.connections
+
+    @invariant()
+    def every_peer_gets_what_it_is_owed(self) -> None:
+        for peer in self.peers:
+            peer.check()
+
+    @invariant()
+    def no_timer_outlives_its_connection(self) -> None:
+        assert len(self.clock.getDelayedCalls()) <= 2 * len(self.peers)
+
+    def teardown(self) -> None:
+        self._kernel.stop()
+        while self.peers:
+            self._lose(self.peers[-1])
+        assert self.clock.getDelayedCalls() == []
+
+
+class StatefulTests(SynchronousTestCase):
+    def test_the_contract_holds_whatever_happens_in_any_order(self) -> None:
+        run_state_machine_as_test(
+            ServerMachine,
+            settings=settings(deadline=None, derandomize=True, max_examples=200, stateful_step_count=40),
+        )
+
+
+class FoundTests(SynchronousTestCase):
+    """What the machine has found once, in the fewest steps."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.factory = WordEchoFactory(self.clock, max_length=MAX_LENGTH, idle_timeout=6, quiet_period=2)
+        self.transport = Transport("192.0.2.1", room=0, can_half_close=True)
+        self.protocol = self.factory.buildProtocol(self.transport.getPeer())
+        self.protocol.makeConnection(self.transport)
+
+    def test_a_goodbye_that_fills_the_transport_does_not_stop_the_reading(self) -> None:
+        self.clock.advance(6)
+        self.assertTrue(self.transport.is_ending)
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_the_quiet_period_ends_no_message_of_a_peer_that_does_not_read(self) -> None:
+        self.protocol.dataReceived(b"one")
+        self.transport.ask_for_a_pause()
+        self.clock.advance(5)
+        self.assertEqual(self.transport.flush(), b"")
+        self.protocol.dataReceived(b" two\n")
+        self.assertEqual(self.transport.flush(), python_engine.answer(b"one two") + b"\n")
+
+    def test_the_quiet_period_does_not_part_a_message_that_waits_to_be_cut(self) -> None:
+        self.protocol.dataReceived(b"x" * 2 * self.protocol.slice_length)
+        self.assertEqual(self.protocol.paused, True)
+        self.clock.advance(2)
+        received = self.transport.flush() + self.transport.flush()
+        self.assertEqual(received, wire.encode(wire.too_long(MAX_LENGTH)) + b"\n")
+
+    def test_the_quiet_period_begins_when_the_peer_has_caught_up(self) -> None:
+        self.transport.ask_for_a_pause()
+        self.protocol.dataReceived(b"one")
+        self.clock.advance(3)
+        self.transport.flush()
+        self.clock.advance(2)
+        self.assertEqual(self.transport.flush(), python_engine.answer(b"one", terminated=False) + b"\n")
+
+    def test_what_ends_while_the_server_stops_is_left_once(self) -> None:
+        self.protocol.drain()
+        self.protocol.readConnectionLost()
+        self.assertTrue(self.transport.disconnecting)
+        self.clock.advance(DRAIN_GRACE)

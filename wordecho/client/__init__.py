@@ -1,0 +1,24 @@
+"""The client: the library, and the command ``python -m wordecho.client``."""
+
+from wordecho.client.connection import (
+    Answer,
+    ClientError,
+    NotWordEchoError,
+    ServerGoneError,
+    WordEchoClientFactory,
+    WordEchoClientProtocol,
+    connect,
+)
+from wordecho.client.datagram import WordEchoDatagramClient, connect_datagrams
+
+__all__ = [
+    "Answer",
+    "ClientError",
+    "NotWordEchoError",
+    "ServerGoneError",
+    "WordEchoClientFactory",
+    "WordEchoClientProtocol",
+    "WordEchoDatagramClient",
+    "connect",
+    "connect_datagrams",
+]

@@ -1,0 +1,5 @@
+"""``python -m wordecho.client``."""
+
+from wordecho.client.command import main
+
+main()
