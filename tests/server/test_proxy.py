@@ -22,8 +22,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.kinds import PROXY1, PROXY2, TCPTransport
 from tests.furniture.processes import PATIENCE, ending, listening_twistd, port_of, running, spawn_twistd
-from wordecho.server.connection import WordEchoFactory, show_address
+from wordecho.server.connection import WordEchoFactory
 from wordecho.server.proxy import HEADER_TIMEOUT, Header, ProxyFactory, parse
+from wordecho.sockets.addresses import show_address
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}\n'
 TWO_UNTERMINATED = b'{"unique_words":["two"],"word_count":1,"length":3,"bytes":3,"terminated":false}\n'

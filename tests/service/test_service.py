@@ -16,9 +16,10 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from wordecho.server.connection import WordEchoFactory
+from wordecho.server.endpoints import DatagramEndpoint
 from wordecho.service import worker
 from wordecho.service.service import CannotStart, Options, WordEchoService, makeService
-from wordecho.sockets.endpoints import DatagramEndpoint, EveryAddressEndpoint
+from wordecho.sockets.endpoints import EveryAddressEndpoint
 
 
 def parse(*arguments: str) -> Options:

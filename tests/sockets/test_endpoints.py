@@ -34,9 +34,12 @@ from tests.furniture.processes import (
     reactor,
     spawn_twistd,
 )
-from wordecho.server.connection import host_of, show_address
-from wordecho.sockets import endpoints
-from wordecho.sockets.endpoints import bind, endpoint_from_string, remove_stale_socket
+from wordecho.server.endpoints import endpoint_from_string
+from wordecho.sockets import bind as bind_module
+from wordecho.sockets.addresses import host_of, show_address
+from wordecho.sockets.bind import bind
+from wordecho.sockets.endpoints import tcp_endpoint
+from wordecho.sockets.unix import remove_stale_socket
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}\n'
 TWO_UNTERMINATED = b'{"unique_words":["two"],"word_count":1,"length":3,"bytes":3,"terminated":false}\n'
@@ -146,14 +149,14 @@ class NoIPv6Tests(SynchronousTestCase):
         self.assert_falls_back()
 
     def test_a_kernel_whose_ipv6_is_turned_off(self) -> None:
-        original = endpoints._bind
+        original = bind_module._bind
 
         def bind_ipv4(family: socket.AddressFamily, *arguments: Any) -> socket.socket:
             if family == socket.AF_INET6:
                 raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
             return original(family, *arguments)
 
-        self.patch(endpoints, "_bind", bind_ipv4)
+        self.patch(bind_module, "_bind", bind_ipv4)
         self.patch(socket, "has_dualstack_ipv6", lambda: True)
         self.assert_falls_back()
 
@@ -167,7 +170,7 @@ class NoIPv6Tests(SynchronousTestCase):
     def test_it_listens_with_the_family_that_there_is(self) -> None:
         reactor: Any = MemoryReactorClock()
         self.patch(socket, "has_dualstack_ipv6", lambda: False)
-        self.successResultOf(endpoints.tcp_endpoint(reactor, 0).listen(None))  # type: ignore[arg-type]
+        self.successResultOf(tcp_endpoint(reactor, 0).listen(None))  # type: ignore[arg-type]
         ((_, family, _),) = reactor.adoptedPorts
         self.assertEqual(family, socket.AF_INET)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from functools import partial
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
@@ -25,6 +23,7 @@ from zope.interface import implementer
 from wordecho import wire
 from wordecho.server.timeout import LazyTimeoutMixin
 from wordecho.sockets import tcp_info
+from wordecho.sockets.addresses import host_of, show_address
 from wordecho.wire import Refusal
 from wordecho.wire.engine import ENGINE, Engine
 from wordecho.wire.framing import LinearLineReceiver
@@ -38,32 +37,6 @@ DRAIN_GRACE = 0.25
 
 # Refused connections at once that get this time; a flood of them must not use up the descriptors.
 MAX_LINGERING = 32
-
-
-def show_address(address: IAddress) -> str:
-    """Write ``address`` as people do, ready for the log."""
-    match address:
-        case IPv4Address(port=port):
-            return f"{host_of(address)}:{port}"
-        case IPv6Address(port=port):
-            host = host_of(address)
-            return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
-        case UNIXAddress(name=name):
-            # The peer of a proxy may have any name, and it is to write nothing into the log but that.
-            return f"unix:{os.fsdecode(name).encode('unicode_escape').decode()}" if name else "a local process"
-        case _:
-            return repr(address)
-
-
-def host_of(address: IAddress) -> str | None:
-    """
-    Return the IP address of ``address``, None where it has none.
-
-    A socket that takes both families shows an IPv4 peer as an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2);
-    here it is an IPv4 address again.
-    """
-    host: str | None = getattr(address, "host", None)
-    return host.removeprefix("::ffff:") if host is not None and "." in host else host
 
 
 @implementer(IHalfCloseableProtocol)

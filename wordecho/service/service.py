@@ -26,10 +26,12 @@ from twisted.python.failure import Failure
 from wordecho import options
 from wordecho.server.connection import WordEchoFactory
 from wordecho.server.drain import Drain
+from wordecho.server.endpoints import DatagramEndpoint, Endpoint, endpoint_from_string
 from wordecho.service import worker
 from wordecho.service.signals import SecondSignal
 from wordecho.sockets import tcp_info
-from wordecho.sockets.endpoints import DatagramEndpoint, Endpoint, endpoint_from_string, show_port, tcp_endpoint
+from wordecho.sockets.addresses import show_port
+from wordecho.sockets.endpoints import tcp_endpoint
 from wordecho.sockets.ports import accept_pending, rest_when_exhausted
 from wordecho.wire import DEFAULT_MAX_LENGTH, DEFAULT_PORT
 from wordecho.wire.engine import versions

@@ -28,7 +28,7 @@ from zope.interface import implementer
 from wordecho.service.service import CannotStart
 from wordecho.service.signals import SecondSignal
 from wordecho.service.worker import ADOPTED
-from wordecho.sockets.endpoints import bind
+from wordecho.sockets.bind import bind
 from wordecho.sockets.ports import BACKLOG
 from wordecho.wire.engine import versions
 

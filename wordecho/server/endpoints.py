@@ -1,0 +1,82 @@
+"""What the server can listen on: streams by their descriptions, and datagrams."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+from typing import Protocol as Shape
+
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+
+from wordecho.server.connection import WordEchoFactory
+from wordecho.server.datagram import READ_SIZE, WordEchoDatagramProtocol
+from wordecho.server.proxy import ProxyFactory
+from wordecho.sockets.bind import bind
+from wordecho.sockets.endpoints import WrappingEndpoint
+from wordecho.sockets.unix import LocalSockets
+
+if TYPE_CHECKING:
+    from twisted.internet.ssl import CertificateOptions
+
+
+class Endpoint(Shape):
+    """What the service listens on: a stream endpoint of Twisted's, or datagrams."""
+
+    def listen(self, protocolFactory: WordEchoFactory, /) -> Deferred[IListeningPort]:
+        """Listen; fails with :class:`CannotListenError`."""
+
+
+def endpoint_from_string(reactor: Any, description: str, tls: CertificateOptions | None = None) -> Any:
+    """
+    Return the endpoint of a description: one of Twisted's, or ``haproxy:`` or ``tls:`` before another one.
+
+    :param tls: the certificates for ``tls:``
+    :return: an :class:`IStreamServerEndpoint`
+    :raises Exception: if the description does not parse; each kind of endpoint has errors of its own.
+    """
+    kind, _, rest = description.partition(":")
+    if kind == "haproxy":
+        if rest.startswith(("tls:", "ssl:")):
+            raise ValueError("a proxy sends its header before TLS begins; write tls:haproxy:tcp:PORT")
+        endpoint = endpoint_from_string(reactor, rest, tls)
+        return WrappingEndpoint(endpoint, lambda factory: ProxyFactory(reactor, factory))
+    if kind == "tls":
+        if tls is None:
+            raise ValueError("it needs --cert")
+        from wordecho.sockets.tls import wrap
+
+        endpoint = endpoint_from_string(reactor, rest, tls)
+        return WrappingEndpoint(endpoint, lambda factory: wrap(tls, factory, reactor))
+    if kind == "unix" and not rest.partition(":")[0]:
+        raise ValueError("it names no file")
+    if kind == "ssl" and ":sslmethod=" in description:
+        raise ValueError("the version of TLS is not to be chosen; it is 1.2 or newer")
+    return serverFromString(LocalSockets(reactor), description)
+
+
+class DatagramEndpoint:
+    """
+    A UDP port. It listens as a stream endpoint does, with the factory that knows the answers.
+
+    :param port: 0 for any free one
+    :param interface: the one address to listen on; None for every address of either family
+    """
+
+    def __init__(self, reactor: Any, port: int, interface: str | None = None) -> None:
+        self._reactor = reactor
+        self._port = port
+        self._interface = interface
+
+    def listen(self, protocolFactory: WordEchoFactory) -> Deferred[IListeningPort]:
+        return execute(self._listen, WordEchoDatagramProtocol(protocolFactory.answer))
+
+    def _listen(self, protocol: WordEchoDatagramProtocol) -> IListeningPort:
+        port: IListeningPort
+        if self._interface is not None:
+            port = self._reactor.listenUDP(self._port, protocol, self._interface, READ_SIZE)
+            return port
+        with bind(socket.SOCK_DGRAM, self._port) as bound:
+            port = self._reactor.adoptDatagramPort(bound.fileno(), bound.family, protocol, READ_SIZE)
+        return port
