@@ -24,7 +24,7 @@ from benchmarks import servers
 from benchmarks.__main__ import ENGLISH, TEXTS
 from benchmarks.load import PATIENCE, Load, cpu_seconds
 from benchmarks.report import replace_part, table
-from tests.wire.test_kernel import SEED, colliding_words
+from tests.furniture.words import SEED, colliding_words
 from wordecho import _native
 
 PIECE = 1448  # bytes, as in a segment on Ethernet

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from unicode_segmentation_rs import split_word_bounds
 
 from tests.furniture.engines import FAULTS, NATIVE, ZWJ, pieces, replace_by_each_engine
-from tests.wire.test_engines import word_break_tests
+from tests.furniture.words import word_break_tests
 from unicode import make_tables
 from unicode.make_tables import property_of
 from wordecho.text import dictionaries

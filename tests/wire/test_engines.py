@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from itertools import product
-from pathlib import Path
 from typing import Any
 from unicodedata import category, name
 
@@ -14,6 +13,7 @@ from msgspec.structs import asdict
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.engines import FAULTS, NATIVE, PYTHON, NativeTestCase, replace_by_each_engine, representatives
+from tests.furniture.words import word_break_tests
 from unicode import make_tables
 from wordecho.text.analysis import analyze
 from wordecho.wire import Refusal, Reply, decode
@@ -286,16 +286,3 @@ class EqualityTests(NativeTestCase, SynchronousTestCase):
     )
     def test_to_any_text_of_characters_of_every_kind(self, texts: list[str], ignore_case: bool, counts: bool) -> None:
         self.assert_equal([text.replace("\n", "") for text in texts], ignore_case, counts)
-
-
-def word_break_tests(file: Path) -> list[list[str]]:
-    """Return the cases of one of Unicode's files of word break tests: the pieces that each text has."""
-    rules = [line.partition("#")[0] for line in file.read_text("utf-8").splitlines()]
-    return [
-        [
-            "".join(chr(int(code, 16)) for code in piece.split("\N{MULTIPLICATION SIGN}"))
-            for piece in rule.split("÷")[1:-1]
-        ]
-        for rule in rules
-        if rule.strip()
-    ]

@@ -7,14 +7,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from functools import cache
-from itertools import islice, product
-from string import ascii_lowercase
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.engines import NATIVE, PYTHON, NativeTestCase
+from tests.furniture.words import SEED, colliding_words, hash_of
 from wordecho.wire import engine
 from wordecho.wire.engine import choose
 
@@ -23,23 +21,6 @@ try:
     from wordecho.wire import native_engine
 except ImportError:
     _native = None  # type: ignore[assignment]
-
-SEED = 12345
-_64_BITS = 2**64 - 1
-
-
-def hash_of(word: bytes, seed: int) -> int:
-    """Return the hash of a word of at most eight octets, as ``hash_of()`` in ``wordecho/native/replies.c`` makes it."""
-    number = int.from_bytes(word, "little")
-    product = ((seed ^ 0x9E3779B97F4A7C15) ^ number) * ((seed ^ 0xD1B54A32D192ED03) + len(word) & _64_BITS)
-    return (product ^ product >> 64) & _64_BITS
-
-
-@cache
-def colliding_words() -> list[bytes]:
-    """Return two hundred words that begin their search at the same slot of a table of up to 4096 slots."""
-    words = (bytes(letters) for letters in product(ascii_lowercase.encode(), repeat=5))
-    return list(islice((word for word in words if hash_of(word, SEED) & 0xFFF == 0), 200))
 
 
 class WordTableTests(NativeTestCase, SynchronousTestCase):
