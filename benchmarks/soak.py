@@ -1,7 +1,7 @@
 """
 The service under a mix of good, bad, slow and rude clients, with every reply that is due checked.
 
-``python benchmarks/soak.py [--seconds 120]`` starts a ``twistd -n wordecho`` of its own on a free loopback port, with
+``python -m benchmarks.soak [--seconds 120]`` starts a ``twistd -n wordecho`` of its own on a free loopback port, with
 limits so small that the rude clients reach them. The clients come in four rounds; after each they all go, and the
 memory and the descriptors of the server, now idle, are read from ``/proc``. At the end the server is stopped while
 replies are due.
@@ -28,12 +28,11 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
+from tests.furniture.contract import Contract
 from wordecho import wire
-from wordecho.wire import python_engine
 
 MAX_LENGTH = 2000
 MAX_CONNECTIONS = 100
@@ -119,26 +118,13 @@ def running_server() -> Iterator[Server]:
 
 # What is due
 
-answer = lru_cache(maxsize=5000)(python_engine.answer)
-
 
 def replies_to(stream: bytes) -> list[bytes]:
     """Return the replies to all messages in ``stream`` once the client has ended its sending side after it."""
-    *lines, rest = stream.split(b"\n")
-    replies = []
-    ending = b"\n"
-    for line in lines:
-        message = line.removesuffix(b"\r")
-        if len(message) > MAX_LENGTH:  # said before the line's own ending is known
-            replies.append(wire.encode(wire.too_long(MAX_LENGTH)) + ending)
-        else:
-            ending = b"\n" if message == line else b"\r\n"
-            replies.append(answer(message, max_length=MAX_LENGTH) + ending)
-    if len(rest.removesuffix(b"\r")) > MAX_LENGTH:
-        replies.append(wire.encode(wire.too_long(MAX_LENGTH)) + ending)
-    elif rest:
-        replies.append(answer(rest, max_length=MAX_LENGTH, terminated=False) + b"\n")
-    return replies
+    contract = Contract(MAX_LENGTH)
+    contract.hear(stream)
+    contract.end_message()
+    return bytes(contract.owed).splitlines(keepends=True)
 
 
 IDLE = wire.encode(wire.idle_timeout(IDLE_TIMEOUT)) + b"\n"

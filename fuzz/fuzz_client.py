@@ -3,7 +3,7 @@ Coverage-guided fuzzing of the client: any octets from a server leave it in a st
 
 From the project's folder, with the ``fuzz`` extra installed::
 
-    python fuzz/fuzz_client.py -max_len=4096 -max_total_time=60 [CORPUS_FOLDER]
+    python -m fuzz.fuzz_client -max_len=4096 -max_total_time=60 [CORPUS_FOLDER]
 
 The options are those of ``fuzz_server.py``.
 """

@@ -17,7 +17,7 @@ import pytest_twisted
 from tests.furniture.kinds import make_certificate
 from tests.furniture.processes import ending, port_of, process_output, spawn_twistd
 from tests.furniture.snippets import code_blocks, commands
-from tests.sockets.test_endpoints import has_ipv6
+from tests.furniture.sockets import has_ipv6
 
 PAGE = "docs/sockets.rst"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import subprocess
 from functools import cache
@@ -9,18 +10,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.address import UNIXAddress
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import ITCPTransport, IUNIXTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from zope.interface import directlyProvides
 
 from tests.furniture.snippets import commands
-from tests.server.test_connection import Connection
-from wordecho.server.connection import WordEchoFactory
+from tests.furniture.transports import PEER, Transport, UNIXTransport
+from wordecho.server.connection import WordEchoFactory, WordEchoProtocol
 from wordecho.server.proxy import ProxyFactory, ProxyProtocol
 from wordecho.sockets import tls
 
@@ -40,47 +38,32 @@ def tls_ends() -> tuple[Any, Any]:
         return tls.server_options(cert, key), tls.client_options("localhost", ca=cert)
 
 
-CLIENT = IPv4Address("TCP", "192.0.2.1", 5000)
+class Connection:
+    """A connection to a server of ``factory``, by TCP unless there is another ``transport``."""
 
+    def __init__(self, factory: WordEchoFactory, transport: Any = None) -> None:
+        self.transport: Any = transport or Transport()
+        self.protocol: WordEchoProtocol = factory.buildProtocol(self.transport.getPeer())
+        self.protocol.makeConnection(self.transport)
 
-class TCPTransport(StringTransport):
-    """
-    What Twisted's TCP transports have besides.
+    def send(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            self.protocol.dataReceived(piece)
 
-    :ivar options: the options of its socket that were set
-    """
+    def end_sending(self) -> None:
+        self.protocol.readConnectionLost()
 
-    interfaces: tuple[Any, ...] = (ITCPTransport,)
+    def lose(self) -> None:
+        self.protocol.connectionLost(Failure(ConnectionDone()))
 
-    def __init__(self, peer: Any = CLIENT) -> None:
-        super().__init__(peerAddress=peer)
-        directlyProvides(self, *self.interfaces)
-        self.options: list[str] = []
+    def received(self) -> bytes:
+        """Take what the server has sent since the last call."""
+        received: bytes = self.transport.value()
+        self.transport.clear()
+        return received
 
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        self.options.append("TCP_NODELAY")
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        self.options.append("SO_KEEPALIVE")
-
-    def loseWriteConnection(self) -> None:
-        self.loseConnection()  # which the tests look for
-
-
-class UNIXTransport(TCPTransport):
-    """What Twisted's UNIX transports are: TCP transports on whose socket an option of TCP cannot be set."""
-
-    interfaces = (IUNIXTransport, ITCPTransport)
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        raise OSError("Operation not supported")
-
-
-class TCP(Connection):
-    """A connection over TCP."""
-
-    def __init__(self, factory: WordEchoFactory) -> None:
-        super().__init__(factory, TCPTransport())
+    def replies(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.received().splitlines()]
 
 
 class UNIX(Connection):
@@ -96,7 +79,7 @@ class PROXY1(Connection):
     header = b"PROXY TCP4 192.0.2.7 192.0.2.1 50000 65432\r\n"
 
     def __init__(self, factory: WordEchoFactory) -> None:
-        self.transport: Any = TCPTransport()
+        self.transport: Any = Transport()
         self.outer: ProxyProtocol = ProxyFactory(factory.reactor, factory).buildProtocol(None)
         self.outer.makeConnection(self.transport)
         self.outer.dataReceived(self.header)
@@ -147,13 +130,13 @@ class TLS(Connection):
     def __init__(self, factory: WordEchoFactory) -> None:
         server_options, client_options = tls_ends()
         wrapping: Any = tls.wrap(server_options, factory, factory.reactor)
-        self.server: Any = wrapping.buildProtocol(CLIENT)
+        self.server: Any = wrapping.buildProtocol(PEER)
         self.protocol: Any = self.server.wrappedProtocol
         client_factory: Any = TLSMemoryBIOFactory(client_options, True, Factory.forProtocol(Recorder), factory.reactor)
         client_factory.protocol = TLSMemoryBIOProtocol
         self.client: Any = client_factory.buildProtocol(None)
         self.recorder: Any = self.client.wrappedProtocol
-        self.server_transport, self.client_transport = TCPTransport(), TCPTransport()
+        self.server_transport, self.client_transport = Transport(), Transport()
         self.server.makeConnection(self.server_transport)
         self.client.makeConnection(self.client_transport)
         self.pump()
@@ -167,7 +150,7 @@ class TLS(Connection):
     def transport(self, transport: object) -> None: ...
 
     @property
-    def disconnecting(self) -> bool:
+    def is_ending(self) -> bool:
         return bool(self.server.disconnecting or self.server_transport.disconnecting)
 
     @property
@@ -204,3 +187,12 @@ class TLS(Connection):
 
     def lose(self) -> None:
         self.server.connectionLost(Failure(ConnectionDone()))
+
+
+def add_each_kind(names: dict[str, Any], *cases: type, not_over_tls: set[str]) -> None:
+    """Add to the ``names`` of a module a case with the tests of each of ``cases`` for each kind of stream but TCP."""
+    for case in cases:
+        for kind in (UNIX, PROXY1, PROXY2, TLS):
+            if kind is not TLS or case.__name__ not in not_over_tls:
+                name = f"{case.__name__}Over{kind.__name__}"
+                names[name] = type(name, (case,), {"kind": kind, "__module__": names["__name__"]})

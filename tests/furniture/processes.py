@@ -8,13 +8,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
-from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 
 reactor: Any = _reactor
@@ -25,23 +24,77 @@ PATIENCE = 60  # seconds after which a test that waits for a process fails, inst
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
-class Twistd(ProcessProtocol):
+class Child(ProcessProtocol):
     """
-    A ``twistd -n wordecho`` as a child process.
+    A child process, from :func:`start`.
 
-    :ivar log: what it has written to standard output and standard error so far
-    :ivar ended: fires with its exit status, or with minus the signal that ended it
+    :ivar output: what it has written to standard output so far
+    :ivar errors: what it has written to standard error so far
     """
 
     def __init__(self) -> None:
-        self.log = ""
-        self.ended: Deferred[int] = Deferred()
-        self._awaited: list[tuple[re.Pattern[str], Deferred[re.Match[str]]]] = []
+        self.output = b""
+        self.errors = b""
+        self._status: int | None = None
+        self._waiting: list[Deferred[int]] = []
 
     @property
     def pid(self) -> int:
         pid: int = self.transport.pid  # type: ignore[union-attr]
         return pid
+
+    @property
+    def ended(self) -> Deferred[int]:
+        """Fires with its exit status, or with minus the signal that ended it; fails where that takes too long."""
+        if self._status is not None:
+            return succeed(self._status)
+        ended: Deferred[int] = Deferred()
+        self._waiting.append(ended)
+        return ended.addTimeout(PATIENCE, reactor)
+
+    def signal(self, name: str) -> None:
+        if self._status is not None:
+            raise ProcessExitedAlready
+        os.kill(self.pid, getattr(signal, f"SIG{name}"))
+
+    def outReceived(self, data: bytes) -> None:
+        self.output += data
+
+    def errReceived(self, data: bytes) -> None:
+        self.errors += data
+
+    def processEnded(self, reason: Failure) -> None:
+        RUNNING.discard(self)
+        how: Any = reason.value
+        self._status = -how.signal if how.signal else how.exitCode
+        waiting, self._waiting = self._waiting, []
+        for ended in waiting:
+            ended.callback(self._status)
+
+
+ChildT = TypeVar("ChildT", bound=Child)
+
+# tests/conftest.py kills what a test leaves behind.
+RUNNING: set[Child] = set()
+
+
+def start(child: Child, *command: str, **how: Any) -> None:
+    """Start ``command`` as ``child``; for ``how`` see IReactorProcess.spawnProcess."""
+    reactor.spawnProcess(child, command[0], command, **{"env": ENVIRONMENT} | how)
+    RUNNING.add(child)
+
+
+class Twistd(Child):
+    """
+    A ``twistd -n wordecho`` as a child process.
+
+    :ivar log: what it has written to standard output and standard error so far
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log = ""
+        self._awaited: list[tuple[re.Pattern[str], Deferred[re.Match[str]]]] = []
 
     def logged(self, pattern: str) -> Deferred[re.Match[str]]:
         """Wait until ``pattern`` stands in the log; fires with the match."""
@@ -49,11 +102,6 @@ class Twistd(ProcessProtocol):
         self._awaited.append((re.compile(pattern), found))
         self._look()
         return found.addTimeout(PATIENCE, reactor)
-
-    def signal(self, name: str) -> None:
-        if self.ended.called:
-            raise ProcessExitedAlready
-        os.kill(self.pid, getattr(signal, f"SIG{name}"))
 
     async def listens(self, count: int) -> list[str]:
         """Wait until it listens on ``count`` endpoints; return what the log says of each, in their order."""
@@ -77,8 +125,7 @@ class Twistd(ProcessProtocol):
         for _, found in self._awaited:
             found.errback(AssertionError(f"twistd ended: {self.log}"))
         self._awaited.clear()
-        how: Any = reason.value
-        self.ended.callback(-how.signal if how.signal else how.exitCode)
+        super().processEnded(reason)
 
 
 @asynccontextmanager
@@ -111,15 +158,14 @@ def port_of(address: str) -> int:
 
 
 @asynccontextmanager
-async def ending(child: Twistd) -> AsyncIterator[Twistd]:
+async def ending(child: ChildT) -> AsyncIterator[ChildT]:
     """End ``child`` with SIGTERM on leaving, unless it has ended by then."""
     try:
         yield child
     finally:
         with suppress(ProcessExitedAlready):
             child.signal("TERM")
-        if not child.ended.called:
-            await child.ended.addTimeout(PATIENCE, reactor)
+        await child.ended
 
 
 def spawn_twistd(
@@ -128,17 +174,27 @@ def spawn_twistd(
     """Start ``twistd -n wordecho`` in ``folder``, by default that of the tests, under a ``limit`` of the shell's."""
     child = Twistd()
     command = f'{limit or ":"}; exec "$@"'
-    arguments = ["/bin/sh", "-c", command, "sh", TWISTD, "-n", "--pidfile=", *twistd_options, "wordecho", *options]
-    reactor.spawnProcess(child, "/bin/sh", arguments, env=os.environ, path=folder)
+    arguments = ["-c", command, "sh", TWISTD, "-n", "--pidfile=", *twistd_options, "wordecho", *options]
+    start(child, "/bin/sh", *arguments, path=folder)
     return child
+
+
+async def refusal_to_start(*options: str) -> str:
+    """Return the one sentence with which twistd ends at ``options``; its exit status is 1."""
+    child = spawn_twistd(*options)
+    assert await child.ended == 1
+    assert "Traceback" not in child.log
+    return re.sub(r"^\S+ \[stderr#error\] ", "", child.log.splitlines()[-1])
 
 
 async def process_output(*command: str, stdin: bytes = b"") -> tuple[bytes, str, int]:
     """Run ``command`` to its end; return its standard output, its standard error and its exit status."""
-    executable, *arguments = command
-    running = getProcessOutputAndValue(executable, arguments, ENVIRONMENT, stdinBytes=stdin)
-    out, err, status = await running.addTimeout(PATIENCE, reactor)
-    return out, err.decode(), status
+    child = Child()
+    start(child, *command)
+    child.transport.write(stdin)  # type: ignore[union-attr]
+    child.transport.closeStdin()  # type: ignore[union-attr]
+    status = await child.ended
+    return child.output, child.errors.decode(), status
 
 
 async def client_command(*arguments: str, stdin: bytes = b"") -> tuple[bytes, str, int]:
@@ -146,30 +202,10 @@ async def client_command(*arguments: str, stdin: bytes = b"") -> tuple[bytes, st
     return await process_output(sys.executable, "-m", "wordecho.client", *arguments, stdin=stdin)
 
 
-class Program(ProcessProtocol):
-    """
-    Any other program as a child process that runs until it is ended.
-
-    :ivar ended: fires when it has
-    """
-
-    def __init__(self) -> None:
-        self.ended: Deferred[None] = Deferred()
-
-    def processEnded(self, reason: Failure) -> None:
-        self.ended.callback(None)
-
-
 @asynccontextmanager
 async def running(*command: str, descriptors: dict[int, int]) -> AsyncIterator[None]:
     """Run ``command`` with these file ``descriptors`` besides its standard streams; it is ended on leaving."""
-    child = Program()
-    process = reactor.spawnProcess(
-        child, command[0], command, env=ENVIRONMENT, childFDs={0: "w", 1: "r", 2: "r"} | descriptors
-    )
-    try:
+    child = Child()
+    start(child, *command, childFDs={0: "w", 1: "r", 2: "r"} | descriptors)
+    async with ending(child):
         yield
-    finally:
-        with suppress(ProcessExitedAlready):
-            process.signalProcess("TERM")
-        await child.ended.addTimeout(PATIENCE, reactor)

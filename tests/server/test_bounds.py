@@ -6,18 +6,20 @@ import json
 import os
 import re
 import resource
-import socket
 from pathlib import Path
 
 import pytest
 import pytest_twisted
+from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.furniture.processes import PATIENCE, twistd
-from tests.server.test_connection import ONE, Connection
+from tests.furniture.contract import ONE
+from tests.furniture.kinds import Connection
+from tests.furniture.processes import twistd
+from tests.furniture.sockets import connect, exchange, send_until_nothing_is_taken
+from tests.furniture.transports import Transport
 from wordecho.server.connection import MAX_LINGERING, WordEchoFactory
 from wordecho.service.service import SPARE_DESCRIPTORS
 from wordecho.sockets import tcp_info
@@ -29,34 +31,6 @@ def memory(pid: int, peak: bool = False) -> int:
     """Return the resident memory of a process, in octets."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.findall(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status)[0]) * 1024
-
-
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-
-
-def exchange(connection: socket.socket, message: bytes = b"one\n") -> bytes:
-    """Send ``message`` and return the reply, or what the server says instead."""
-    connection.sendall(message)
-    received = b""
-    while not received.endswith(b"\n"):
-        data = connection.recv(65536)
-        if not data:
-            break
-        received += data
-    return received
-
-
-def send_until_nothing_is_taken(connection: socket.socket) -> int:
-    """Fill the kernels' buffers and the server's own with messages whose replies nobody reads; return how much."""
-    connection.settimeout(0.2)
-    sent = 0
-    try:
-        while True:
-            sent += connection.send(b"two words\n" * 1000)
-    except TimeoutError:
-        connection.settimeout(PATIENCE)
-        return sent
 
 
 @needs_proc
@@ -185,25 +159,22 @@ class HostLimitTests(SynchronousTestCase):
     def test_another_address_has_as_many_of_its_own(self) -> None:
         factory = WordEchoFactory(Clock(), max_connections_per_host=1)
         for host in "192.0.2.1", "192.0.2.2":
-            peer = StringTransport.getPeer(StringTransport())
-            peer.host = host
-            self.assertEqual(Connection(factory, StringTransport(peerAddress=peer)).received(), b"")
+            peer = IPv4Address("TCP", host, 5000)
+            self.assertEqual(Connection(factory, Transport(peer)).received(), b"")
 
     def test_a_peer_without_an_address_is_not_bound_by_it(self) -> None:
         factory = WordEchoFactory(Clock(), max_connections_per_host=1)
         for _ in range(3):
-            self.assertEqual(Connection(factory, StringTransport(peerAddress=object())).received(), b"")
+            self.assertEqual(Connection(factory, Transport(object())).received(), b"")
 
 
 class StuckTests(SynchronousTestCase):
     def test_a_peer_that_reads_slowly_is_not_stuck(self) -> None:
         clock = Clock()
         connection = Connection(WordEchoFactory(clock, idle_timeout=60))
-        acknowledged = 0
-        self.patch(tcp_info, "acknowledged_octets", lambda transport: acknowledged)
         connection.protocol.pauseProducing()
         for _ in range(3):
-            acknowledged += 1
+            connection.transport.acknowledged += 1
             clock.advance(60)
             self.assertFalse(connection.transport.disconnected)
         clock.advance(60)

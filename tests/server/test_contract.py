@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from unittest.mock import patch
 
 from hypothesis import settings
@@ -19,11 +18,11 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import alsoProvides
 
+from tests.furniture.contract import Contract
+from tests.furniture.transports import Transport
 from wordecho import wire
 from wordecho.server.connection import DRAIN_GRACE, FAREWELL_TIMEOUT, WordEchoFactory
 from wordecho.sockets import tcp_info
@@ -48,119 +47,15 @@ LINES = [
 ]
 PARTS = [b"\r", b"one", b"1234567", b"sixteen octets 1", b"seventeen octets1", b"\xc3", b"\xa9"]
 
-answer = cache(python_engine.answer)  # the replies themselves have tests of their own
-
-
-class Contract:
-    """
-    What the server owes one peer for the stream that came from it.
-
-    :ivar owed: what it owes and the peer has not read
-    :ivar is_line_client: whether a line feed has come
-    :ivar is_over: whether the server may say no more
-    """
-
-    def __init__(self) -> None:
-        self.owed = bytearray()
-        self.is_line_client = False
-        self.is_over = False
-        self._rest = b""
-        self._is_refused = False  # the message that the rest belongs to was too long already
-        self._ending = b"\n"
-
-    def hear(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self.is_line_client = True
-            self._end(line)
-        if not self._is_refused and _is_too_long(self._rest):
-            self._owe(wire.too_long(MAX_LENGTH))
-            self._is_refused = True
-        if self._is_refused:
-            self._rest = b""
-
-    def _end(self, line: bytes) -> None:
-        if self._is_refused:
-            self._is_refused = False
-        elif _is_too_long(line):
-            self._owe(wire.too_long(MAX_LENGTH))
-        else:
-            message = line.removesuffix(b"\r")
-            self._ending = b"\n" if message == line else b"\r\n"
-            self.owed += answer(message, max_length=MAX_LENGTH) + self._ending
-
-    def _owe(self, refusal: Refusal) -> None:
-        self.owed += wire.encode(refusal) + self._ending
-
-    def end_message(self) -> None:
-        """The message has ended without a line feed, if one has begun."""
-        if self._rest:
-            self.owed += answer(self._rest, max_length=MAX_LENGTH, terminated=False) + b"\n"
-        self._rest = b""
-        self._is_refused = False
-
-    def send_away(self, refusal: Refusal) -> None:
-        self._owe(refusal)
-        self.is_over = True
-
-
-def _is_too_long(line: bytes) -> bool:
-    return len(line.removesuffix(b"\r")) > MAX_LENGTH
-
-
-class Transport(StringTransport):
-    """
-    A transport between a kernel's two buffers, which asks its producer for pauses as those of Twisted do.
-
-    :param room: octets that it keeps for the peer before it asks for a pause
-    :param can_half_close: whether it can end the sending side alone, as TCP can and TLS cannot
-    :ivar unread: what the peer has sent and the server has not read
-    """
-
-    def __init__(self, host: str, room: int, *, can_half_close: bool) -> None:
-        super().__init__(peerAddress=IPv4Address("TCP", host, 54321))
-        self.unread = bytearray()
-        self.is_ending = False
-        self._room = room
-        self._has_asked = False
-        if can_half_close:
-            alsoProvides(self, ITCPTransport)
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        pass
-
-    setTcpKeepAlive = setTcpNoDelay
-
-    @property
-    def has_paused_its_producer(self) -> bool:
-        return self._has_asked and self.producer is not None
-
-    def write(self, data: bytes) -> None:
-        super().write(data)
-        if data and len(self.value()) > self._room:
-            self.ask_for_a_pause()
-
-    def ask_for_a_pause(self) -> None:
-        if self.producer is not None:
-            self._has_asked = True
-            self.producer.pauseProducing()
-
-    def flush(self) -> bytes:
-        """Take what the server has sent, and go on as a transport does that has nothing left to send."""
-        sent: bytes = self.value()
-        self.clear()
-        if self.producer is not None and self._has_asked:
-            self._has_asked = False
-            self.producer.resumeProducing()
-        return sent
-
-    def loseWriteConnection(self) -> None:
-        self.is_ending = True
-
 
 def transports() -> st.SearchStrategy[Transport]:
     hosts = st.sampled_from(["192.0.2.1", "192.0.2.2"])
-    return st.builds(Transport, hosts, st.sampled_from(ROOMS), can_half_close=st.booleans())
+    return st.builds(
+        Transport,
+        st.builds(IPv4Address, st.just("TCP"), hosts, st.just(54321)),
+        room=st.sampled_from(ROOMS),
+        interfaces=st.sampled_from([(ITCPTransport,), ()]),
+    )
 
 
 class Peer:
@@ -170,11 +65,13 @@ class Peer:
         self._factory = factory
         self._clock = factory.reactor
         self.transport = transport
-        self.contract = Contract()
+        self.contract = Contract(factory.max_length)
         self.is_refused = refusal is not None
+        self._unread = bytearray()  # what the peer has sent and the server has not read
         self.has_shut = False  # the peer has ended its sending side
         self._has_ended = False  # and the server knows
         self._is_draining = False
+        self._was_looked_at = False  # after the end of its sending side
         self._has_all = False  # the peer has all that the server had to say
         self._spare = READ  # octets that may still come in spite of a pause
         self.protocol = factory.buildProtocol(transport.getPeer())
@@ -188,24 +85,24 @@ class Peer:
     # What happens to it
 
     def send(self, data: bytes) -> None:
-        if not self.has_shut and len(self.transport.unread) < READ:
-            self.transport.unread += data
+        if not self.has_shut and len(self._unread) < READ:
+            self._unread += data
 
     def read(self, size: int) -> None:
         """The server's transport reads what the peer has sent, or its end."""
-        if self._has_ended or (self.transport.disconnecting and not self.transport.unread):
+        if self._has_ended or (self.transport.disconnecting and not self._unread):
             return
         if self.transport.has_paused_its_producer:
             size = min(size, self._spare)
             self._spare -= size
-        data = bytes(self.transport.unread[:size])
+        data = bytes(self._unread[:size])
         if data:
-            del self.transport.unread[:size]
+            del self._unread[:size]
             if not self.contract.is_over:
                 self.contract.hear(data)
                 self._is_active()
             self.protocol.dataReceived(data)
-        elif self.has_shut and not self.transport.unread:
+        elif self.has_shut and not self._unread:
             self._has_ended = True
             if not self.contract.is_over:
                 self.contract.end_message()
@@ -221,7 +118,7 @@ class Peer:
             self._spare = READ
             self._is_active()
         sent = self.transport.flush()
-        if self.transport.is_ending:
+        if self.transport.has_ended_sending:
             self._has_all = True
             self.protocol.writeConnectionLost()
         return sent
@@ -249,6 +146,10 @@ class Peer:
             return
         if self._is_draining:
             self._grace_has_passed(was_paused=was_paused)
+        elif self._has_ended and not (self._was_looked_at or self.contract.is_over or was_paused):
+            # How much its kernel has acknowledged shows only the second time whether it reads.
+            self._was_looked_at = True
+            self._let_go_at = self._clock.seconds() + self._factory.idle_timeout
         elif self.contract.is_over or self._has_ended or was_paused:
             assert self.transport.disconnected, "a peer that does not read was not cut off"
         else:
@@ -295,8 +196,7 @@ class Peer:
         assert is_paused or len(sent) == len(self.contract.owed), "some reply is missing"
         held = len(self.protocol._partial or b"") + sum(map(len, self.protocol._waiting or ())) + len(sent)
         assert held <= HELD_AT_MOST, f"{held} octets are held"
-        ends = self.transport.disconnecting or self.transport.is_ending
-        assert ends == (self.contract.is_over or (self._has_ended and not is_paused))
+        assert self.transport.is_ending == (self.contract.is_over or (self._has_ended and not is_paused))
         if not self.transport.disconnecting:
             # What comes after the goodbye is read too, or closing the connection would reset it.
             assert self.transport.producerState == ("paused" if is_paused else "producing")
@@ -437,13 +337,13 @@ class FoundTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.factory = WordEchoFactory(self.clock, max_length=MAX_LENGTH, idle_timeout=6, quiet_period=2)
-        self.transport = Transport("192.0.2.1", room=0, can_half_close=True)
+        self.transport = Transport(room=0)
         self.protocol = self.factory.buildProtocol(self.transport.getPeer())
         self.protocol.makeConnection(self.transport)
 
     def test_a_goodbye_that_fills_the_transport_does_not_stop_the_reading(self) -> None:
         self.clock.advance(6)
-        self.assertTrue(self.transport.is_ending)
+        self.assertTrue(self.transport.has_ended_sending)
         self.assertEqual(self.transport.producerState, "producing")
 
     def test_the_quiet_period_ends_no_message_of_a_peer_that_does_not_read(self) -> None:

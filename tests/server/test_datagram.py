@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.processes import PATIENCE, client_command, ending, listening_twistd, port_of, spawn_twistd
 from tests.furniture.snippets import ROOT
-from tests.sockets.test_endpoints import needs_ipv6
+from tests.furniture.sockets import needs_ipv6
 from wordecho.server.datagram import MAX_DATAGRAM, WordEchoDatagramProtocol
 from wordecho.wire import python_engine
 

@@ -14,9 +14,10 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.furniture.contract import ONE, TWO, TWO_UNTERMINATED
+from tests.furniture.kinds import Connection
 from tests.furniture.processes import reactor, twistd
-from tests.server.test_bounds import connect, send_until_nothing_is_taken
-from tests.server.test_connection import ONE, TWO, TWO_UNTERMINATED, Connection, TCPTransport
+from tests.furniture.sockets import connect, send_until_nothing_is_taken
 from wordecho.server.connection import DRAIN_GRACE, WordEchoFactory
 from wordecho.server.drain import Drain
 from wordecho.sockets import tcp_info
@@ -30,7 +31,7 @@ class DrainTests(SynchronousTestCase):
         self.patch(tcp_info, "unacknowledged_octets", lambda transport: self.unacknowledged)
 
     def connect(self) -> Connection:
-        return Connection(self.factory, TCPTransport())
+        return Connection(self.factory)
 
     def drain(self, timeout: float = 10) -> None:
         self.ended = Drain(self.clock, self.factory, timeout).start()

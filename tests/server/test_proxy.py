@@ -20,8 +20,10 @@ from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.furniture.kinds import PROXY1, PROXY2, TCPTransport
+from tests.furniture.kinds import PROXY1, PROXY2
 from tests.furniture.processes import PATIENCE, ending, listening_twistd, port_of, running, spawn_twistd
+from tests.furniture.sockets import talk
+from tests.furniture.transports import Transport
 from wordecho.server.connection import WordEchoFactory
 from wordecho.server.proxy import HEADER_TIMEOUT, Header, ProxyFactory, parse
 from wordecho.sockets.addresses import show_address
@@ -136,7 +138,7 @@ class ConnectionTests(SynchronousTestCase):
 
     def connect(self, *pieces: bytes, factory: Any = None) -> Any:
         connection = ProxyFactory(self.clock, factory or self.factory).buildProtocol(None)
-        connection.makeConnection(TCPTransport())
+        connection.makeConnection(Transport())
         for piece in pieces:
             connection.dataReceived(piece)
         return connection
@@ -194,20 +196,12 @@ class ConnectionTests(SynchronousTestCase):
 # Real sockets
 
 
-def talk(port: int, header: bytes) -> bytes:
-    """Send what a proxy sends for a client that ends its sending side; return what comes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-        connection.sendall(header + b"one\ntwo")
-        connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
 @pytest_twisted.ensureDeferred
 async def test_the_log_has_the_client_of_either_version() -> None:
     async with ending(spawn_twistd("--listen", "haproxy:tcp:0:interface=127.0.0.1")) as child:
         (address,) = await child.listens(1)
         for header in PROXY1.header, PROXY2.header.replace(bytes([192, 0, 2, 7]), bytes([192, 0, 2, 8])):
-            assert await deferToThread(talk, port_of(address), header) == ONE + TWO_UNTERMINATED
+            assert await deferToThread(talk, port_of(address), header, b"one\ntwo") == ONE + TWO_UNTERMINATED
         for host in "192.0.2.7", "192.0.2.8":
             await child.logged(rf"{host}:50000 came")
             await child.logged(rf"{host}:50000 went")

@@ -16,9 +16,9 @@ import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
+from tests.furniture.contract import ONE
 from tests.furniture.processes import PATIENCE, TWISTD, Twistd, client_command, process_output, twistd
-from tests.server.test_bounds import connect, exchange, send_until_nothing_is_taken
-from tests.server.test_connection import ONE
+from tests.furniture.sockets import connect, exchange, send_until_nothing_is_taken
 
 
 def reset(connection: socket.socket) -> None:

@@ -14,23 +14,8 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from tests.furniture.processes import PATIENCE, TWISTD, client_command, process_output, spawn_twistd, twistd
+from tests.furniture.sockets import read_all, talk
 from wordecho import ENGINE
-
-
-def talk(port: int, *pieces: bytes) -> bytes:
-    """Send ``pieces`` from a plain socket, end the sending side, and return all that comes until the server closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-        for piece in pieces:
-            connection.sendall(piece)
-        connection.shutdown(socket.SHUT_WR)
-        return read_all(connection)
-
-
-def read_all(connection: socket.socket) -> bytes:
-    received = []
-    while data := connection.recv(65536):
-        received.append(data)
-    return b"".join(received)
 
 
 @pytest_twisted.ensureDeferred

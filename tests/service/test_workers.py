@@ -17,7 +17,7 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from tests.furniture.processes import PATIENCE, spawn_twistd, twistd
-from tests.service.test_processes import read_all, talk
+from tests.furniture.sockets import read_all, talk
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the workers of a process are read from /proc")
 

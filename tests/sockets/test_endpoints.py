@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import shutil
 import signal
 import socket
@@ -23,7 +22,6 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.processes import (
-    PATIENCE,
     TWISTD,
     Twistd,
     client_command,
@@ -31,9 +29,11 @@ from tests.furniture.processes import (
     listening_twistd,
     port_of,
     process_output,
-    reactor,
+    refusal_to_start,
     spawn_twistd,
+    start,
 )
+from tests.furniture.sockets import needs_ipv6, talk, talk_to
 from wordecho.server.endpoints import endpoint_from_string
 from wordecho.sockets import bind as bind_module
 from wordecho.sockets.addresses import host_of, show_address
@@ -46,36 +46,8 @@ TWO_UNTERMINATED = b'{"unique_words":["two"],"word_count":1,"length":3,"bytes":3
 SHOWN = b"1 word, 1 unique, 3 characters, 3 bytes\none\n"
 
 
-def has_ipv6() -> bool:
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
-        probe.bind(("::1", 0))
-        return True
-    return False
-
-
-needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6: nothing can listen on ::1")
-
-
-def talk(family: int, address: Any) -> bytes:
-    """Send a message and the half of another from a plain socket, end the sending side, and return what comes."""
-    with socket.socket(family) as connection:
-        connection.settimeout(PATIENCE)
-        connection.connect(address)
-        connection.sendall(b"one\ntwo")
-        connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
 async def assert_answers(family: int, address: Any) -> None:
-    assert await deferToThread(talk, family, address) == ONE + TWO_UNTERMINATED
-
-
-async def refusal_to_start(*options: str) -> str:
-    """Return the one sentence with which twistd ends at ``options``; its exit status is 1."""
-    child = spawn_twistd(*options)
-    assert await child.ended.addTimeout(PATIENCE, reactor) == 1
-    assert "Traceback" not in child.log
-    return re.sub(r"^\S+ \[stderr#error\] ", "", child.log.splitlines()[-1])
+    assert await deferToThread(talk_to, family, address, b"one\ntwo") == ONE + TWO_UNTERMINATED
 
 
 # IPv4 and IPv6
@@ -105,13 +77,13 @@ async def test_interface_is_the_one_address_that_it_listens_on() -> None:
         assert address == f"[::1]:{port}"
         await assert_answers(socket.AF_INET6, ("::1", port))
         with pytest.raises(ConnectionRefusedError):
-            await deferToThread(talk, socket.AF_INET, ("127.0.0.1", port))
+            await deferToThread(talk, port)
     async with listening_twistd("--port", "0", "--interface", "127.0.0.1") as (address,):
         port = port_of(address)
         assert address == f"127.0.0.1:{port}"
         await assert_answers(socket.AF_INET, ("127.0.0.1", port))
         with pytest.raises(ConnectionRefusedError):
-            await deferToThread(talk, socket.AF_INET6, ("::1", port))
+            await deferToThread(talk_to, socket.AF_INET6, ("::1", port))
 
 
 @needs_ipv6
@@ -294,13 +266,8 @@ async def activated(listening: socket.socket, description: str) -> Twistd:
     child = Twistd()
     environment = os.environ | {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "wordecho"}
     command = f'LISTEN_PID=$$ exec {TWISTD} -n --pidfile= wordecho --listen "{description}"'
-    reactor.spawnProcess(
-        child,
-        "/bin/sh",
-        ["/bin/sh", "-c", command],
-        env=environment,
-        childFDs={0: "w", 1: "r", 2: "r", 3: listening.fileno()},
-    )
+    descriptors = {0: "w", 1: "r", 2: "r", 3: listening.fileno()}
+    start(child, "/bin/sh", "-c", command, env=environment, childFDs=descriptors)
     await child.listens(1)
     return child
 

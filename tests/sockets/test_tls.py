@@ -23,8 +23,14 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.kinds import TLS, make_certificate
-from tests.furniture.processes import PATIENCE, client_command, listening_twistd, port_of, process_output
-from tests.sockets.test_endpoints import refusal_to_start
+from tests.furniture.processes import (
+    PATIENCE,
+    client_command,
+    listening_twistd,
+    port_of,
+    process_output,
+    refusal_to_start,
+)
 from wordecho.server.connection import WordEchoFactory
 from wordecho.sockets import tls
 
