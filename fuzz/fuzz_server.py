@@ -18,7 +18,8 @@ import atheris
 
 with atheris.instrument_imports(include=["wordecho"]):
     from wordecho import wire
-    from wordecho.server.connection import WordEchoFactory
+    from wordecho.server import WordEchoFactory
+    from wordecho.server.drain import Drain
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
@@ -82,8 +83,9 @@ def fuzz_server(data: bytes) -> None:
                 if not (was_paused or contract.is_line_client):
                     contract.end_message()
             case Step.DRAIN:
-                is_draining = True
-                protocol.drain()
+                if not is_draining:
+                    is_draining = True
+                    Drain(factory, 2 * IDLE_TIMEOUT).run([])
         if is_draining and transport.is_ending and not contract.is_line_client:
             contract.end_message()
     if not transport.is_ending:
@@ -95,7 +97,7 @@ def fuzz_server(data: bytes) -> None:
     check(bytes(received), bytes(contract.owed), is_cut_off=transport.disconnected)
     protocol.connectionLost(Failure(ConnectionDone()))
     assert clock.getDelayedCalls() == [], "a timer is left"
-    assert not factory.connections, "the connection is not forgotten"
+    assert not factory.guests, "the connection is not forgotten"
 
 
 def check(received: bytes, owed: bytes, *, is_cut_off: bool) -> None:

@@ -171,7 +171,8 @@ class NotWordEchoTests(ClientTestCase):
         self.assert_not_wordecho(f"it sent {TWO[:40]!r} when no reply was due", [])
 
     def test_an_endless_line(self) -> None:
-        self.connection.client.MAX_LENGTH = 60
+        self.patch(WordEchoClientProtocol, "MAX_LENGTH", 60)
+        self.connection = Connection(self.clock)
         answers = self.connection.ask(b"one", b"two")
         self.connection.reply(ONE + b"\r\n" + b"x" * 60)
         self.assertEqual(self.successResultOf(answers.pop(0)).line, ONE)

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from tests.furniture.snippets import commands
 from tests.furniture.transports import PEER, Transport, UNIXTransport
-from wordecho.server.connection import WordEchoFactory, WordEchoProtocol
+from wordecho.server import WordEchoFactory, WordEchoProtocol
 from wordecho.server.proxy import ProxyFactory, ProxyProtocol
 from wordecho.sockets import tls
 

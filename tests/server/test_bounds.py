@@ -20,8 +20,9 @@ from tests.furniture.kinds import Connection
 from tests.furniture.processes import twistd
 from tests.furniture.sockets import connect, exchange, send_until_nothing_is_taken
 from tests.furniture.transports import Transport
-from wordecho.server.connection import MAX_LINGERING, WordEchoFactory
+from wordecho.server import WordEchoFactory
 from wordecho.service.service import SPARE_DESCRIPTORS
+from wordecho.settings import MAX_LINGERING
 from wordecho.sockets import tcp_info
 
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from /proc, on Linux")

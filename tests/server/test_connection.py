@@ -14,7 +14,8 @@ from tests.furniture.contract import EMPTY, ONE, TWO, TWO_UNTERMINATED
 from tests.furniture.engines import replace_by_each_engine
 from tests.furniture.kinds import Connection, add_each_kind
 from wordecho import wire
-from wordecho.server.connection import FAREWELL_TIMEOUT, WordEchoFactory
+from wordecho.server import WordEchoFactory
+from wordecho.settings import FAREWELL_TIMEOUT
 from wordecho.wire.engine import ENGINE, Engine
 
 
@@ -359,7 +360,7 @@ class ConnectionLimitTests(ServerTestCase):
     def test_one_that_was_sent_away_takes_no_room(self) -> None:
         self.kind(self.factory).lose()
         self.first.lose()
-        self.assertEqual(len(self.factory.connections), 1)
+        self.assertEqual(len(self.factory.guests), 1)
 
 
 class BackPressureTests(ServerTestCase):
@@ -441,7 +442,7 @@ class DefaultTests(SynchronousTestCase):
     def test_the_defaults_are_those_of_the_contract(self) -> None:
         factory = WordEchoFactory(Clock())
         self.assertEqual(
-            (factory.max_length, factory.max_connections, factory.idle_timeout, factory.quiet_period),
+            (factory.max_length, factory.guests.max_connections, factory.idle_timeout, factory.quiet_period),
             (65536, 10_000, 300, 2),
         )
         self.assertEqual(wire.DEFAULT_PORT, 65432)

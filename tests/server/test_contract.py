@@ -24,22 +24,25 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.furniture.contract import Contract
 from tests.furniture.transports import Transport
 from wordecho import wire
-from wordecho.server.connection import DRAIN_GRACE, FAREWELL_TIMEOUT, WordEchoFactory
+from wordecho.server import WordEchoFactory
+from wordecho.server.drain import Drain
 from wordecho.sockets import tcp_info
 from wordecho.wire import Refusal, python_engine
-from wordecho.wire.framing import SLICE_LENGTH
 
 MAX_LENGTH = 16
 MAX_CONNECTIONS = 3
 MAX_CONNECTIONS_PER_HOST = 2
 MOST_PEERS = MAX_CONNECTIONS + 1
 
+DRAIN_TIMEOUT = 8  # seconds
+STEP = 0.25  # seconds; what the server does in time it does on such a one
+
 READ = 65536  # octets that a transport hands over at once, at most
 ROOMS = [0, 300, 65536]  # octets that a transport keeps for a peer before it asks for a pause
 
 # What may be held for a peer that does not read: a read that came in spite of the pause, the rest of the one that was
 # interrupted, and besides its room the replies to the shortest lines of one slice.
-HELD_AT_MOST = 2 * READ + max(ROOMS) + SLICE_LENGTH * 60
+HELD_AT_MOST = 2 * READ + max(ROOMS) + 4096 * 60
 
 LINES = [
     *(b"\n", b"\r\n", b"one two\n", b"one\r\n", b"two\n\nthree\r\n"),
@@ -70,14 +73,15 @@ class Peer:
         self._unread = bytearray()  # what the peer has sent and the server has not read
         self.has_shut = False  # the peer has ended its sending side
         self._has_ended = False  # and the server knows
-        self._is_draining = False
         self._was_looked_at = False  # after the end of its sending side
+        self._has_left = False  # the server has ended its sending side, since it stops
         self._has_all = False  # the peer has all that the server had to say
         self._spare = READ  # octets that may still come in spite of a pause
         self.protocol = factory.buildProtocol(transport.getPeer())
         self.protocol.makeConnection(transport)
         self._quiet_at: float | None = None
         self._let_go_at: float | None = None
+        self._active_at = 0.0
         self._is_active()
         if refusal is not None:
             self._send_away(refusal)
@@ -123,30 +127,19 @@ class Peer:
             self.protocol.writeConnectionLost()
         return sent
 
-    def drain(self) -> None:
-        """The server stops."""
-        if not (self._is_draining or self.contract.is_over or self._has_ended):
-            self._is_draining = True
-            self._let_go_at = self._clock.seconds() + DRAIN_GRACE
-            self.protocol.drain()
-
-    def hurry(self) -> None:
-        """The server has no more time for what the peer still sends."""
-        self.protocol.leave_if_reading()
-        if self._is_draining and not self.transport.has_paused_its_producer:
-            self._leave()
-
-    def time_passed(self, *, was_paused: bool) -> None:
+    def time_passed(self, stopped_at: float | None, *, was_paused: bool) -> None:
         if self._is_time(self._quiet_at) and not (
             was_paused or self.contract.is_line_client or self.contract.is_over or self._has_ended
         ):
             self._quiet_at = None
             self.contract.end_message()
-        if not self._is_time(self._let_go_at):
-            return
-        if self._is_draining:
-            self._grace_has_passed(was_paused=was_paused)
-        elif self._has_ended and not (self._was_looked_at or self.contract.is_over or was_paused):
+        if self._is_time(self._let_go_at):
+            self._let_go(was_paused=was_paused)
+        if stopped_at is not None and not self.transport.disconnected:
+            self._look(stopped_at, was_paused=was_paused)
+
+    def _let_go(self, *, was_paused: bool) -> None:
+        if self._has_ended and not (self._was_looked_at or self.contract.is_over or was_paused):
             # How much its kernel has acknowledged shows only the second time whether it reads.
             self._was_looked_at = True
             self._let_go_at = self._clock.seconds() + self._factory.idle_timeout
@@ -155,17 +148,18 @@ class Peer:
         else:
             self._send_away(wire.idle_timeout(self._factory.idle_timeout))
 
-    def _grace_has_passed(self, *, was_paused: bool) -> None:
-        self._let_go_at = self._clock.seconds() + DRAIN_GRACE
-        assert not (self.transport.disconnected and self.contract.owed), "cut off with replies on their way"
-        if self._has_all:
-            assert self.transport.disconnecting, "nothing is left to say, and the connection is open"
-        elif not was_paused:
-            self._leave()
-
-    def _leave(self) -> None:
-        if not (self.contract.is_over or self._has_ended):
-            self._let_go_at = self._clock.seconds() + DRAIN_GRACE
+    def _look(self, stopped_at: float, *, was_paused: bool) -> None:
+        """The server stops, and looks at what there is still to do."""
+        seconds = self._clock.seconds() - stopped_at
+        is_quiet = self._clock.seconds() - max(self._active_at, stopped_at) >= 0.25
+        assert seconds < DRAIN_TIMEOUT, "not cut off when the time was over"
+        if self._has_left:
+            if self._has_all and is_quiet:
+                assert self.transport.disconnecting, "nothing is left to say, and the connection is open"
+        elif not (self.contract.is_over or self._has_ended or was_paused) and (is_quiet or seconds >= 4):
+            self._has_left = True
+            self._active_at = self._clock.seconds()
+            self._let_go_at = None
             if not self.contract.is_line_client:
                 self.contract.end_message()
             self.contract.is_over = True
@@ -176,16 +170,15 @@ class Peer:
     # What follows from it
 
     def _is_active(self) -> None:
-        if self._is_draining:
-            self._let_go_at = self._clock.seconds() + DRAIN_GRACE
-        elif self._factory.idle_timeout:
+        self._active_at = self._clock.seconds()
+        if self._factory.idle_timeout:
             self._let_go_at = self._clock.seconds() + self._factory.idle_timeout
         if self._factory.quiet_period:
             self._quiet_at = self._clock.seconds() + self._factory.quiet_period
 
     def _send_away(self, refusal: Refusal) -> None:
         self.contract.send_away(refusal)
-        self._let_go_at = self._clock.seconds() + FAREWELL_TIMEOUT
+        self._let_go_at = self._clock.seconds() + 5
 
     # What must hold
 
@@ -194,7 +187,7 @@ class Peer:
         is_paused = self.transport.has_paused_its_producer
         assert self.contract.owed.startswith(sent), f"not what is owed: {sent[:200]!r}"
         assert is_paused or len(sent) == len(self.contract.owed), "some reply is missing"
-        held = len(self.protocol._partial or b"") + sum(map(len, self.protocol._waiting or ())) + len(sent)
+        held = self.protocol._framing.held + len(sent)
         assert held <= HELD_AT_MOST, f"{held} octets are held"
         assert self.transport.is_ending == (self.contract.is_over or (self._has_ended and not is_paused))
         if not self.transport.disconnecting:
@@ -209,11 +202,12 @@ class ServerMachine(RuleBasedStateMachine):
         super().__init__()
         self.clock = Clock()
         self.peers: list[Peer] = []
+        self.stopped_at: float | None = None
         self._kernel = patch.object(tcp_info, "unacknowledged_octets", lambda transport: len(transport.value()))
         self._kernel.start()
 
-    @initialize(idle_timeout=st.sampled_from([6, 0]), quiet_period=st.sampled_from([2, 0]), transport=transports())
-    def begin(self, idle_timeout: int, quiet_period: int, transport: Transport) -> None:
+    @initialize(idle_timeout=st.sampled_from([6.125, 0]), quiet_period=st.sampled_from([2, 0]), transport=transports())
+    def begin(self, idle_timeout: float, quiet_period: int, transport: Transport) -> None:
         self.factory = WordEchoFactory(
             self.clock,
             max_length=MAX_LENGTH,
@@ -230,7 +224,7 @@ class ServerMachine(RuleBasedStateMachine):
     numbers = st.integers(0, MOST_PEERS - 1)
     pieces = st.sampled_from(PARTS) | st.sampled_from(LINES)
 
-    @precondition(lambda self: len(self.peers) < MOST_PEERS)
+    @precondition(lambda self: len(self.peers) < MOST_PEERS and self.stopped_at is None)
     @rule(transport=transports())
     def connect(self, transport: Transport) -> None:
         hosts = [peer.transport.getPeer().host for peer in self.peers if not peer.is_refused]
@@ -279,33 +273,32 @@ class ServerMachine(RuleBasedStateMachine):
         self._advance(seconds)
 
     def _advance(self, seconds: int) -> None:
-        for _ in range(round(seconds / DRAIN_GRACE)):
+        for _ in range(round(seconds / STEP)):
             were_paused = [peer.transport.has_paused_its_producer for peer in self.peers]
-            self.clock.advance(DRAIN_GRACE)
+            self.clock.advance(STEP)
             for peer, was_paused in zip(self.peers[:], were_paused, strict=True):
-                peer.time_passed(was_paused=was_paused)
+                peer.time_passed(self.stopped_at, was_paused=was_paused)
                 if peer.transport.disconnected:
                     self._lose(peer)
 
     # One rule for all ends, so that a connection lives for a while.
     @precondition(lambda self: self.peers)
-    @rule(number=numbers, end=st.sampled_from(["half-close", "drain", "hurry", "loss"]))
+    @rule(number=numbers, end=st.sampled_from(["half-close", "half-close", "loss", "stop"]))
     def end(self, number: int, end: str) -> None:
         peer = self._pick(number)
         match end:
             case "half-close":
                 peer.half_close()
-            case "drain":
-                peer.drain()
-            case "hurry":
-                peer.hurry()
             case "loss":
                 self._lose(peer)
+            case "stop" if self.stopped_at is None:
+                self.stopped_at = self.clock.seconds()
+                self.stopped = Drain(self.factory, DRAIN_TIMEOUT).run([])
 
     def _lose(self, peer: Peer) -> None:
         self.peers.remove(peer)
         peer.protocol.connectionLost(Failure(ConnectionLost()))
-        assert peer.protocol not in self.factory.connections
+        assert peer.protocol not in self.factory.guests
 
     @invariant()
     def every_peer_gets_what_it_is_owed(self) -> None:
@@ -314,12 +307,14 @@ class ServerMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_timer_outlives_its_connection(self) -> None:
-        assert len(self.clock.getDelayedCalls()) <= 2 * len(self.peers)
+        of_the_stop = 0 if self.stopped_at is None else 3
+        assert len(self.clock.getDelayedCalls()) <= 2 * len(self.peers) + of_the_stop
 
     def teardown(self) -> None:
         self._kernel.stop()
         while self.peers:
             self._lose(self.peers[-1])
+        assert self.stopped_at is None or self.stopped.called, "nobody is there, and the stop has not ended"
         assert self.clock.getDelayedCalls() == []
 
 
@@ -355,7 +350,7 @@ class FoundTests(SynchronousTestCase):
         self.assertEqual(self.transport.flush(), python_engine.answer(b"one two") + b"\n")
 
     def test_the_quiet_period_does_not_part_a_message_that_waits_to_be_cut(self) -> None:
-        self.protocol.dataReceived(b"x" * 2 * self.protocol.slice_length)
+        self.protocol.dataReceived(b"x" * 8192)
         self.assertEqual(self.protocol.paused, True)
         self.clock.advance(2)
         received = self.transport.flush() + self.transport.flush()
@@ -370,7 +365,7 @@ class FoundTests(SynchronousTestCase):
         self.assertEqual(self.transport.flush(), python_engine.answer(b"one", terminated=False) + b"\n")
 
     def test_what_ends_while_the_server_stops_is_left_once(self) -> None:
-        self.protocol.drain()
+        Drain(self.factory, DRAIN_TIMEOUT).run([])
         self.protocol.readConnectionLost()
         self.assertTrue(self.transport.disconnecting)
-        self.clock.advance(DRAIN_GRACE)
+        self.clock.advance(0.25)

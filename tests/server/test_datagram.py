@@ -17,8 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.furniture.processes import PATIENCE, client_command, ending, listening_twistd, port_of, spawn_twistd
 from tests.furniture.snippets import ROOT
 from tests.furniture.sockets import needs_ipv6
-from wordecho.server.datagram import MAX_DATAGRAM, WordEchoDatagramProtocol
+from wordecho.server.datagram import WordEchoDatagramProtocol
 from wordecho.wire import python_engine
+from wordecho.wire.datagrams import MAX_DATAGRAM
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}'
 PEER = ("192.0.2.1", 5000)

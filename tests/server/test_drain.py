@@ -18,7 +18,7 @@ from tests.furniture.contract import ONE, TWO, TWO_UNTERMINATED
 from tests.furniture.kinds import Connection
 from tests.furniture.processes import reactor, twistd
 from tests.furniture.sockets import connect, send_until_nothing_is_taken
-from wordecho.server.connection import DRAIN_GRACE, WordEchoFactory
+from wordecho.server import WordEchoFactory
 from wordecho.server.drain import Drain
 from wordecho.sockets import tcp_info
 
@@ -34,7 +34,7 @@ class DrainTests(SynchronousTestCase):
         return Connection(self.factory)
 
     def drain(self, timeout: float = 10) -> None:
-        self.ended = Drain(self.clock, self.factory, timeout).start()
+        self.ended = Drain(self.factory, timeout).run([])
 
     def assert_stays(self, connection: Connection) -> None:
         self.assertFalse(connection.transport.has_ended_sending)
@@ -51,7 +51,7 @@ class DrainTests(SynchronousTestCase):
         connection = self.connect()
         self.drain()
         self.assert_stays(connection)
-        self.clock.advance(DRAIN_GRACE)
+        self.clock.advance(0.25)
         self.assert_has_left(connection)
         self.assertEqual(connection.received(), b"")
         self.assertNoResult(self.ended)
@@ -63,10 +63,10 @@ class DrainTests(SynchronousTestCase):
         connection = self.connect()
         self.drain()
         for message in b"one\n", b"two\n":
-            self.clock.advance(DRAIN_GRACE * 0.9)
+            self.clock.pump([0.0625] * 3)
             connection.send(message)
         self.assert_stays(connection)
-        self.clock.advance(DRAIN_GRACE)
+        self.clock.advance(0.25)
         self.assert_has_left(connection)
         self.assertEqual(connection.received(), ONE + b"\n" + TWO + b"\n")
 
@@ -92,33 +92,33 @@ class DrainTests(SynchronousTestCase):
         self.assert_stays(connection)
         connection.protocol.resumeProducing()
         self.assertEqual(connection.received(), ONE + b"\n")
-        self.clock.advance(DRAIN_GRACE)
+        self.clock.advance(0.25)
         self.assert_has_left(connection)
 
     def test_half_a_line_is_no_message(self) -> None:
         connection = self.connect()
         connection.send(b"one\ntw")
         self.drain()
-        self.clock.advance(DRAIN_GRACE)
+        self.clock.advance(0.25)
         self.assertEqual(connection.received(), ONE + b"\n")
 
     def test_the_message_of_a_client_that_has_never_sent_a_line_feed_is_answered(self) -> None:
         connection = self.connect()
         connection.send(b"two")
         self.drain()
-        self.clock.advance(DRAIN_GRACE)
+        self.clock.advance(0.25)
         self.assertEqual(connection.received(), TWO_UNTERMINATED + b"\n")
 
     def test_a_peer_that_does_not_close_is_closed_once_it_has_received_everything(self) -> None:
         connection = self.connect()
         self.unacknowledged = 100
         self.drain()
-        self.clock.advance(DRAIN_GRACE)
+        self.clock.advance(0.25)
         connection.protocol.writeConnectionLost()
-        self.clock.advance(DRAIN_GRACE)
+        self.clock.advance(0.25)
         self.assertFalse(connection.transport.disconnecting)
         self.unacknowledged = 0
-        self.clock.advance(DRAIN_GRACE)
+        self.clock.advance(0.25)
         self.assertTrue(connection.transport.disconnecting)
         self.assertFalse(connection.transport.disconnected)
 
@@ -127,9 +127,9 @@ class DrainTests(SynchronousTestCase):
         # A transport that has half-closed already is lost at once.
         connection.transport.loseConnection = connection.lose
         self.drain()
-        self.clock.advance(DRAIN_GRACE)
+        self.clock.advance(0.25)
         connection.protocol.writeConnectionLost()
-        self.clock.advance(DRAIN_GRACE)
+        self.clock.advance(0.25)
         self.successResultOf(self.ended)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 

@@ -24,9 +24,11 @@ from tests.furniture.kinds import PROXY1, PROXY2
 from tests.furniture.processes import PATIENCE, ending, listening_twistd, port_of, running, spawn_twistd
 from tests.furniture.sockets import talk
 from tests.furniture.transports import Transport
-from wordecho.server.connection import WordEchoFactory
-from wordecho.server.proxy import HEADER_TIMEOUT, Header, ProxyFactory, parse
+from wordecho.server import WordEchoFactory
+from wordecho.server.proxy import ProxyFactory
+from wordecho.settings import PROXY_HEADER_TIMEOUT
 from wordecho.sockets.addresses import show_address
+from wordecho.wire.proxy_header import Header, parse
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}\n'
 TWO_UNTERMINATED = b'{"unique_words":["two"],"word_count":1,"length":3,"bytes":3,"terminated":false}\n'
@@ -176,7 +178,7 @@ class ConnectionTests(SynchronousTestCase):
 
     def test_a_header_that_does_not_come_is_not_waited_for(self) -> None:
         connection = self.connect(b"PROXY TCP4")
-        self.clock.advance(HEADER_TIMEOUT)
+        self.clock.advance(PROXY_HEADER_TIMEOUT)
         self.assertTrue(connection.transport.disconnected)
 
     def test_an_end_before_the_header_is_the_end(self) -> None:

@@ -15,7 +15,7 @@ from twisted.plugin import getPlugins
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from wordecho.server.connection import WordEchoFactory
+from wordecho.server import WordEchoFactory
 from wordecho.server.endpoints import DatagramEndpoint
 from wordecho.service import worker
 from wordecho.service.service import CannotStart, Options, WordEchoService, makeService
@@ -128,7 +128,8 @@ class ServiceTests(SynchronousTestCase):
         )
         factory = service.factory
         self.assertEqual(
-            (factory.max_length, factory.max_connections, factory.idle_timeout, factory.quiet_period), (7, 8, 9.5, 1)
+            (factory.max_length, factory.guests.max_connections, factory.idle_timeout, factory.quiet_period),
+            (7, 8, 9.5, 1),
         )
         self.assertIn(b'["A"]', factory.answer(b"A a"))
         self.assertNotIn(b"counts", factory.answer(b"A a"))

@@ -31,7 +31,7 @@ from tests.furniture.processes import (
     process_output,
     refusal_to_start,
 )
-from wordecho.server.connection import WordEchoFactory
+from wordecho.server import WordEchoFactory
 from wordecho.sockets import tls
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}\n'

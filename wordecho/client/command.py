@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 from typing import IO, Any, NoReturn
@@ -32,7 +31,7 @@ from wordecho.client.connection import (
 )
 from wordecho.client.datagram import WordEchoDatagramClient, connect_datagrams
 from wordecho.wire import DEFAULT_PORT, Refusal
-from wordecho.wire.framing import LinearLineReceiver
+from wordecho.wire.framing import Framing, split_lines
 
 # Exit statuses
 ALL_ANSWERED = 0
@@ -190,25 +189,6 @@ class OneFamilyReactor:
         )
 
 
-class MessageReader(LinearLineReceiver):
-    """Cuts input into messages, a line each, and sends them."""
-
-    MAX_LENGTH = sys.maxsize  # the server says what is too long for it
-
-    def __init__(self, send: Callable[[bytes], None]) -> None:
-        super().__init__()
-        self._send = send
-
-    def lineReceived(self, line: bytes) -> None:
-        self._send(line.removesuffix(b"\r"))
-
-    def end(self) -> None:
-        """Take what has come of a last line that has no ending for a message too."""
-        message = self.clearLineBuffer()
-        if message:
-            self._send(message)
-
-
 class Conversation:
     """Sends messages and prints what comes for them."""
 
@@ -219,7 +199,7 @@ class Conversation:
         self._client = client
         self._output = output
         self._as_json = as_json
-        self._reader = MessageReader(self._send)
+        self._input = Framing(sys.maxsize)  # the server says what is too long for it
         self._sent = 0
         self._unanswered: list[Deferred[None]] = []
 
@@ -231,13 +211,17 @@ class Conversation:
 
     def take(self, data: bytes) -> Deferred[Any]:
         """Send the messages that ``data`` completes; fires when they are answered."""
-        self._reader.dataReceived(data)
+        lines = self._input.receive(data)
+        while lines is not None:
+            for message in split_lines(lines)[0]:
+                self._send(message)
+            lines = self._input.next_lines()
         return self._last_answers()
 
     def end(self) -> Deferred[Any]:
         """Send what is left; fires when it is answered."""
-        self._reader.end()
-        return self._last_answers()
+        message = self._input.take_partial()
+        return self.send([message] if message else [])
 
     def _last_answers(self) -> Deferred[Any]:
         unanswered, self._unanswered = self._unanswered, []

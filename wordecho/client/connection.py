@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -18,12 +18,13 @@ from twisted.internet.interfaces import (
     IUNIXTransport,
 )
 from twisted.internet.protocol import Factory, connectionDone
+from twisted.protocols.basic import LineReceiver
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
 from wordecho import wire
 from wordecho.wire import Refusal, Reply
-from wordecho.wire.framing import LinearLineReceiver
+from wordecho.wire.framing import TOO_LONG, Framing, split_lines
 
 DEFAULT_TIMEOUT = 10
 
@@ -55,7 +56,7 @@ class Answer(Struct, frozen=True):
     line: bytes
 
 
-class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
+class WordEchoClientProtocol(LineReceiver, TimeoutMixin):
     """
     One connection of the client. Any number of messages may wait for their replies at once.
 
@@ -63,12 +64,16 @@ class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
         says why or, after a :meth:`close` with nothing due, with None; it never fails
     """
 
+    # Twisted declares an ITransport or None here, which has none of the methods of connections.
+    transport: Any
+
     MAX_LENGTH = 2**26  # octets in a reply: far more than a message of any sensible length can make
 
     def __init__(self, factory: WordEchoClientFactory) -> None:
-        super().__init__()
         self.factory: WordEchoClientFactory = factory
         self.lost: Deferred[ClientError | None] = Deferred()
+        self._framing = Framing(self.MAX_LENGTH)
+        self._lines: deque[bytes] = deque()  # that have come and are not taken yet
         self._due: deque[tuple[int, Deferred[Answer]]] = deque()
         self._is_closed = False
         self._is_overdue = False
@@ -96,7 +101,7 @@ class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
             self.setTimeout(self.factory.timeout)
         answer: Deferred[Answer] = Deferred()
         self._due.append((len(message), answer))
-        self.transport.writeSequence([message, b"\r\n"])
+        self.sendLine(message)
         return answer
 
     def close(self) -> None:
@@ -105,7 +110,15 @@ class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
         self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        super().dataReceived(data)
+        lines = self._framing.receive(data)
+        while lines is not None:
+            if lines is TOO_LONG:
+                self.lineLengthExceeded(lines)
+            # Should more come while one is taken, it must not overtake those that are here.
+            self._lines += split_lines(lines)[0]
+            while self._lines:
+                self.lineReceived(self._lines.popleft())
+            lines = self._framing.next_lines()
         if self._due and self._error is None:
             # Only now: what is done with a reply may take its time, as printing does while its reader pauses.
             self._is_overdue = False
@@ -114,7 +127,6 @@ class WordEchoClientProtocol(LinearLineReceiver, TimeoutMixin):
     def lineReceived(self, line: bytes) -> None:
         if self._error is not None:
             return
-        line = line.removesuffix(b"\r")
         try:
             reply = wire.decode(line)
         except ValueError:

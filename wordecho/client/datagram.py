@@ -15,8 +15,9 @@ from zope.interface import implementer
 
 from wordecho import wire
 from wordecho.client.connection import DEFAULT_TIMEOUT, Answer, ClientError, NotWordEchoError, ServerGoneError
-from wordecho.server.datagram import MAX_DATAGRAM, READ_SIZE, split_ending
 from wordecho.wire import Reply
+from wordecho.wire.datagrams import MAX_DATAGRAM, READ_SIZE
+from wordecho.wire.framing import split_ending
 
 _NOT_OPEN = "the server cannot be reached: the port is not open for datagrams."
 

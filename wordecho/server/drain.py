@@ -1,74 +1,101 @@
-"""A stop that loses nothing: what is due is answered and sent before the connections are closed."""
+"""
+What a stop is. All of it is here; a connection knows no more than how to leave.
+
+1. What waits to be accepted is accepted, and the ports are closed.
+2. Each connection goes on answering until nothing has come on it for :data:`DRAIN_GRACE`; then it has all that its
+   peer had sent, and leaves: it ends its sending side once all is sent. A peer that goes on sending is left after half
+   of the time. One that is behind with reading is left when it has caught up.
+3. A connection that has left is closed by its peer; or here, once the peer's kernel has all that was sent.
+4. What is there when the time is over is cut off.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Sequence
+from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-if TYPE_CHECKING:
-    from wordecho.server.connection import WordEchoFactory
+from wordecho.server.connection import Stage, WordEchoProtocol
+from wordecho.server.factory import WordEchoFactory
+from wordecho.settings import DRAIN_GRACE
+from wordecho.sockets import tcp_info
+from wordecho.sockets.ports import accept_pending
+
+LOOK = DRAIN_GRACE / 4  # seconds between two looks at all connections
 
 
 class Drain:
     """
-    Brings the connections of a factory to their ends.
+    The stop of a server.
 
-    Each answers what its peer had sent, ends its sending side and waits for its peer to close. A peer that goes on
-    sending is left after half of ``timeout`` seconds, and what is left after all of it is cut off.
+    :param factory: that of its connections
+    :param timeout: seconds that it may take
     """
 
     log = Logger()
 
-    def __init__(self, reactor: IReactorTime, factory: WordEchoFactory, timeout: float) -> None:
-        self._reactor = reactor
-        self._factory = factory
+    def __init__(self, factory: WordEchoFactory, timeout: float) -> None:
+        self._guests = factory.guests
+        self._clock = factory.reactor
         self._timeout = timeout
 
-    def start(self) -> Deferred[None]:
-        """Begin; fires when no connection is left."""
-        ended = self._factory.when_empty()
-        if not ended.called:
-            for connection in list(self._factory.connections):
-                connection.drain()
-            self._deadline = self._reactor.seconds() + self._timeout
-            progress = LoopingCall(self._log_progress)
-            progress.clock = self._reactor
-            progress.start(1)
-            calls = [
-                self._reactor.callLater(self._timeout / 2, self._leave_senders),
-                self._reactor.callLater(self._timeout, self._cut_off),
-            ]
-            ended.addCallback(lambda _: _stop(progress, calls))
-        return ended
+    @inlineCallbacks
+    def run(self, ports: Sequence[IListeningPort]) -> Generator[Deferred[Any], Any, None]:
+        """Stop listening on ``ports``, answer what is due, and let the connections go; fires when none is left."""
+        for port in ports:
+            accept_pending(port)
+        closed = yield DeferredList([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
+        for succeeded, failure in closed:
+            if not succeeded:
+                self.log.warn("A port did not close well: {problem}", problem=failure.getErrorMessage())
+        if not self._guests:
+            return
+        self._began = self._clock.seconds()
+        calls = [self._every(LOOK, self._look), self._every(1, self._log_progress)]
+        end = self._clock.callLater(self._timeout, self._cut_off)
+        yield self._guests.when_none()
+        for call in calls:
+            call.stop()
+        if end.active():
+            end.cancel()
 
     def abort(self) -> None:
         """Cut off every connection that is left."""
-        for connection in list(self._factory.connections):
+        for connection in self._guests:
             connection.transport.abortConnection()
 
-    def _leave_senders(self) -> None:
-        for connection in list(self._factory.connections):
-            connection.leave_if_reading()
+    def _every(self, seconds: float, function: Any) -> LoopingCall:
+        call = LoopingCall(function)
+        call.clock = self._clock
+        call.start(seconds)
+        return call
+
+    def _look(self) -> None:
+        now = self._clock.seconds()
+        for connection in self._guests:
+            is_quiet = now - max(connection.active_at, self._began) >= DRAIN_GRACE
+            if is_quiet or now - self._began >= self._timeout / 2:
+                self._move_on(connection, is_quiet=is_quiet)
+
+    def _move_on(self, connection: WordEchoProtocol, *, is_quiet: bool) -> None:
+        match connection.stage:
+            case Stage.TALKING if not connection.paused:
+                connection.leave()
+            case Stage.LEFT if is_quiet and tcp_info.unacknowledged_octets(connection.transport) == 0:
+                connection.transport.loseConnection()
 
     def _cut_off(self) -> None:
         self.log.warn("draining: {connections} cut off", connections=self._connections())
         self.abort()
 
     def _log_progress(self) -> None:
-        seconds = self._deadline - self._reactor.seconds()
+        seconds = self._began + self._timeout - self._clock.seconds()
         self.log.info("draining: {connections} left, {seconds:.0f} s", connections=self._connections(), seconds=seconds)
 
     def _connections(self) -> str:
-        left = len(self._factory.connections)
+        left = len(self._guests)
         return "1 connection" if left == 1 else f"{left} connections"
-
-
-def _stop(progress: LoopingCall, calls: list[IDelayedCall]) -> None:
-    progress.stop()
-    for call in calls:
-        if call.active():
-            call.cancel()

@@ -10,12 +10,13 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 
-from wordecho.server.connection import WordEchoFactory
-from wordecho.server.datagram import READ_SIZE, WordEchoDatagramProtocol
+from wordecho.server.datagram import WordEchoDatagramProtocol
+from wordecho.server.factory import WordEchoFactory
 from wordecho.server.proxy import ProxyFactory
 from wordecho.sockets.bind import bind
 from wordecho.sockets.endpoints import WrappingEndpoint
 from wordecho.sockets.unix import LocalSockets
+from wordecho.wire.datagrams import READ_SIZE
 
 if TYPE_CHECKING:
     from twisted.internet.ssl import CertificateOptions

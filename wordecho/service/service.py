@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -24,15 +24,15 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from wordecho import options
-from wordecho.server.connection import WordEchoFactory
 from wordecho.server.drain import Drain
 from wordecho.server.endpoints import DatagramEndpoint, Endpoint, endpoint_from_string
+from wordecho.server.factory import WordEchoFactory
 from wordecho.service import worker
 from wordecho.service.signals import SecondSignal
 from wordecho.sockets import tcp_info
 from wordecho.sockets.addresses import show_port
 from wordecho.sockets.endpoints import tcp_endpoint
-from wordecho.sockets.ports import accept_pending, rest_when_exhausted
+from wordecho.sockets.ports import rest_when_exhausted
 from wordecho.wire import DEFAULT_MAX_LENGTH, DEFAULT_PORT
 from wordecho.wire.engine import versions
 
@@ -251,7 +251,7 @@ class WordEchoService(Service):
     def __init__(self, endpoints: Sequence[Endpoint], factory: WordEchoFactory, *, drain_timeout: float = 10) -> None:
         self.endpoints = endpoints
         self.factory = factory
-        self._drain = Drain(factory.reactor, factory, drain_timeout)
+        self._drain = Drain(factory, drain_timeout)
         self._ports: list[IListeningPort] = []
         self._problems: list[str] = []
 
@@ -287,23 +287,18 @@ class WordEchoService(Service):
         """Stop listening, answer what is due, and let the connections go."""
         super().stopService()
         ports, self._ports = self._ports, []
-        for port in ports:
-            accept_pending(port)
-        closed = yield DeferredList([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
-        for succeeded, failure in closed:
-            if not succeeded:
-                self.log.warn("A port did not close well: {problem}", problem=failure.getErrorMessage())
-        yield self._drain.start()
+        yield self._drain.run(ports)
         self._signals.restore()
 
     def _raise_descriptor_limit(self) -> None:
-        limit = tcp_info.raise_descriptor_limit(self.factory.max_connections + SPARE_DESCRIPTORS)
-        if limit < self.factory.max_connections + SPARE_DESCRIPTORS:
-            wanted, self.factory.max_connections = self.factory.max_connections, max(1, limit - SPARE_DESCRIPTORS)
+        guests = self.factory.guests
+        limit = tcp_info.raise_descriptor_limit(guests.max_connections + SPARE_DESCRIPTORS)
+        if limit < guests.max_connections + SPARE_DESCRIPTORS:
+            wanted, guests.max_connections = guests.max_connections, max(1, limit - SPARE_DESCRIPTORS)
             self.log.warn(
                 "The hard limit of open descriptors is {limit}: at most {possible} connections, not {wanted}",
                 limit=limit,
-                possible=self.factory.max_connections,
+                possible=guests.max_connections,
                 wanted=wanted,
             )
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from msgspec.structs import asdict
 
 from wordecho.text.analysis import analyze, analyze_texts
+from wordecho.wire.framing import split_lines
 from wordecho.wire.replies import DEFAULT_MAX_LENGTH, Refusal, Reply, encode, not_utf_8, too_long
 
 NAME = "Python"
@@ -51,17 +52,10 @@ def answer_lines(lines: bytes, ignore_case: bool = False, counts: bool = False) 
     :param counts: likewise
     :raises ValueError: if the last of them has no line feed.
     """
-    *messages, rest = lines.split(b"\n")
-    if rest:
-        raise ValueError("lines must end with a line feed")
+    messages, endings = split_lines(lines)
     if len(messages) == 1:
-        message = messages[0].removesuffix(b"\r")
-        return answer(message, len(message), ignore_case, counts) + lines[len(message) :]
-    if b"\r" in lines:
-        endings = [b"\r\n" if message.endswith(b"\r") else b"\n" for message in messages]
-        replies = _answer_each([message.removesuffix(b"\r") for message in messages], ignore_case, counts)
-        return b"".join(map(bytes.__add__, replies, endings))
-    return b"\n".join([*_answer_each(messages, ignore_case, counts), b""])
+        return answer(messages[0], len(messages[0]), ignore_case, counts) + endings[0]
+    return b"".join(map(bytes.__add__, _answer_each(messages, ignore_case, counts), endings))
 
 
 def _answer_each(messages: list[bytes], ignore_case: bool, counts: bool) -> Iterator[bytes]:
