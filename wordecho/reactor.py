@@ -10,11 +10,12 @@ from __future__ import annotations
 import sys
 from errno import EWOULDBLOCK
 from select import EPOLLIN
+from socket import AF_INET, AF_INET6
 from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST, installReactor
-from twisted.internet.tcp import Connection, Server
+from twisted.internet.tcp import Connection, Port, Server
 from twisted.python import context, log
 
 # The most octets that Python's own allocator has room for. To ask for more, only to give nearly all of it back, makes a
@@ -39,14 +40,14 @@ class EagerServer(Server):
 
     reactor: EagerEPollReactor
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, *arguments: Any, **named_arguments: Any) -> None:
         self._is_ordinary = True
         self._read_size = SMALL_READ
         # What every message needs is found sooner here than on the class.
         self.bufferSize = self.bufferSize
         self.dataBuffer = b""
         self.offset = 0
-        super().__init__(*arguments)
+        super().__init__(*arguments, **named_arguments)
         # What log.callWithLogger() makes anew each time. Whoever takes a reference to it, as deferToThread() does, has
         # one to a context that never changes.
         self.log_context = {log.ILogContext: {**context.get(log.ILogContext), "system": self.logstr}}
@@ -121,6 +122,12 @@ class EagerServer(Server):
         super().connectionLost(reason)
 
 
+class EagerPort(Port):
+    """A TCP port whose connections are of :class:`EagerServer`."""
+
+    transport = EagerServer
+
+
 class EagerEPollReactor(EPollReactor):
     """
     An :class:`EPollReactor` that expects a connection to take what is written to it, as connections nearly always do.
@@ -138,8 +145,8 @@ class EagerEPollReactor(EPollReactor):
     :class:`EagerServer`, which has the context of its lines in the log ready.
 
     It relies on these private names of Twisted's: ``_poller``, ``_selectables``, ``_writes``, ``_doReadOrWrite``,
-    ``_disconnectSelectable`` and ``_POLL_OUT`` of the original, and ``contexts`` of
-    ``context.theContextTracker.currentContext()``.
+    ``_disconnectSelectable`` and ``_POLL_OUT`` of the original, ``_fromListeningDescriptor`` of its ports, and
+    ``contexts`` of ``context.theContextTracker.currentContext()``.
 
     :ivar noted: who is to send, in order; the value is None, or the round of sending in which it is to come. A writer
         is noted, or watched by epoll, or neither, never both.
@@ -149,11 +156,17 @@ class EagerEPollReactor(EPollReactor):
         self.noted: dict[Any, list[Any] | None] = {}
         super().__init__()
 
-    def listenTCP(self, *arguments: Any, **named_arguments: Any) -> Any:
-        return _with_eager_transport(super().listenTCP(*arguments, **named_arguments))
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> EagerPort:
+        listening = EagerPort(port, factory, backlog, interface, self)
+        listening.startListening()
+        return listening
 
-    def adoptStreamPort(self, *arguments: Any, **named_arguments: Any) -> Any:
-        return _with_eager_transport(super().adoptStreamPort(*arguments, **named_arguments))
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
+        if addressFamily not in (AF_INET, AF_INET6):
+            return super().adoptStreamPort(fileDescriptor, addressFamily, factory)
+        listening = EagerPort._fromListeningDescriptor(self, fileDescriptor, addressFamily, factory)
+        listening.startListening()
+        return listening
 
     def addWriter(self, writer: Any) -> None:
         if writer in self.noted:
@@ -228,13 +241,6 @@ class EagerEPollReactor(EPollReactor):
             if self.noted.get(writer) is others:
                 del self.noted[writer]
                 super().addWriter(writer)
-
-
-def _with_eager_transport(port: Any) -> Any:
-    """Have ``port`` make an :class:`EagerServer` of each connection, if it would make an ordinary one."""
-    if port.transport is Server:
-        port.transport = EagerServer
-    return port
 
 
 def install() -> None:
