@@ -80,7 +80,8 @@ def fuzz_server(data: bytes) -> None:
             case Step.ADVANCE:
                 was_paused = transport.has_paused_its_producer
                 clock.advance(said.PickValueInList([QUIET_PERIOD, IDLE_TIMEOUT]))
-                if not (was_paused or contract.is_line_client):
+                is_sent_away = transport.is_ending and not is_draining
+                if not was_paused and (is_sent_away or not contract.is_line_client):
                     contract.end_message()
             case Step.DRAIN:
                 if not is_draining:

@@ -307,6 +307,17 @@ class IdleTimeoutTests(ServerTestCase):
         self.clock.advance(60)
         self.assertTrue(connection.received().endswith(b"}\r\n"))
 
+    def test_a_message_that_still_waits_for_its_line_feed_is_answered_first(self) -> None:
+        for before, quiet_period in ((b"one\r\n", 2), (b"", 0)):
+            connection = self.connect(idle_timeout=60, quiet_period=quiet_period)
+            connection.send(before)
+            connection.received()
+            connection.send(b"two")
+            self.clock.advance(60)
+            reply, goodbye = connection.received().splitlines()
+            self.assertEqual(reply, TWO_UNTERMINATED)
+            self.assertIn(b'"error":"idle-timeout"', goodbye)
+
     def test_a_peer_that_has_stopped_reading_is_cut_off(self) -> None:
         connection = self.connect(idle_timeout=60)
         connection.protocol.pauseProducing()

@@ -146,6 +146,7 @@ class Peer:
         elif self.contract.is_over or self._has_ended or was_paused:
             assert self.transport.disconnected, "a peer that does not read was not cut off"
         else:
+            self.contract.end_message()
             self._send_away(wire.idle_timeout(self._factory.idle_timeout))
 
     def _look(self, stopped_at: float, *, was_paused: bool) -> None:

@@ -114,8 +114,8 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         self.transport.loseConnection()
 
     def _dismiss(self, refusal: Refusal) -> None:
-        """Say why, and leave the peer the time to read it."""
-        self._end_sending(Stage.DISMISSED, wire.encode(refusal) + self._framing.ending)
+        """Answer what has come of a message, say why the peer has to go, and leave it the time to read that."""
+        self._end_sending(Stage.DISMISSED, self._unterminated_reply() + wire.encode(refusal) + self._framing.ending)
         self.setTimeout(FAREWELL_TIMEOUT)
 
     def leave(self) -> None:
