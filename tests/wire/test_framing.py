@@ -137,6 +137,10 @@ class EndingOfTheStreamTests(SynchronousTestCase):
         self.assertEqual(framing.tail, b"")
         received(framing, b"7\n")
         self.assertEqual(framing.tail, b"\n")
+        for reads in [b"12345\n"], [b"123", b"45\n"]:
+            framing = Framing(max_length=4)
+            self.assertEqual(received(framing, *reads), [TOO_LONG])
+            self.assertEqual(framing.tail, b"\n")
 
 
 class TakePartialTests(SynchronousTestCase):

@@ -116,6 +116,7 @@ class Framing:
             data = waiting.popleft()
             end = data.rfind(b"\n") + 1
             if end:
+                self.tail = self.tail or b"\n"  # it may be that of a line that is too long
                 yield from self._whole_lines(data[:end])
             if end < len(data):
                 if self._partial is None:
@@ -130,7 +131,6 @@ class Framing:
     def _whole_lines(self, lines: bytes) -> Iterator[bytes]:
         if self._is_skipping:
             lines = lines[lines.index(b"\n") + 1 :]
-            self.tail = self.tail or b"\n"
         elif self._partial is not None:
             lines = bytes(self._partial + lines)
         self._partial, self._is_skipping = None, False
