@@ -126,6 +126,10 @@ class EndingOfTheStreamTests(SynchronousTestCase):
             self.assertEqual(framing.ending, ending)
 
     def test_it_is_known_when_a_line_in_their_midst_is_too_long(self) -> None:
+        for first, ending in (b"one\r\n", b"\r\n"), (b"\n", b"\n"):
+            framing = Framing(max_length=4)
+            self.assertEqual((framing.receive(first + b"12345\n"), framing.tail[-1:]), (first, b"\n"))
+            self.assertEqual((framing.next_lines(), framing.ending), (TOO_LONG, ending))
         framing = Framing(max_length=4)
         framing.receive(b"one\r\n12345\ntwo\n")
         self.assertEqual((framing.next_lines(), framing.ending), (TOO_LONG, b"\r\n"))

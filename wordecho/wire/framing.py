@@ -141,13 +141,15 @@ class Framing:
                 start, end = end, lines.index(b"\n", end) + 1
                 if end - start > self._max_length and self._exceeds(lines[start : end - 1]):
                     if begin < start:
-                        self.tail = lines[start - 2 : start]
-                        yield lines[begin:start]
+                        yield self._ended(lines[begin:start])
                     yield TOO_LONG
                     begin = end
         if begin < len(lines):
-            self.tail = lines[-2:]
-            yield lines[begin:]
+            yield self._ended(lines[begin:])
+
+    def _ended(self, lines: bytes) -> bytes:
+        self.tail = lines[-2:]
+        return lines
 
     def _exceeds(self, line: bytes | bytearray) -> bool:
         return len(line) - line.endswith(b"\r") > self._max_length
