@@ -21,9 +21,8 @@ from tests.furniture.processes import twistd
 from tests.furniture.sockets import connect, exchange, send_until_nothing_is_taken
 from tests.furniture.transports import Transport
 from wordecho.server import WordEchoFactory
-from wordecho.service.service import SPARE_DESCRIPTORS
+from wordecho.service.descriptors import SPARE_DESCRIPTORS, raise_descriptor_limit
 from wordecho.settings import MAX_LINGERING
-from wordecho.sockets import tcp_info
 
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from /proc, on Linux")
 
@@ -76,7 +75,7 @@ async def test_8_000_idle_connections_cost_less_than_4_kB_each_and_the_8_001st_i
     needed = 8_000 + 2 * SPARE_DESCRIPTORS
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < needed:
         pytest.skip(f"the hard limit of open descriptors is below {needed} on this machine")
-    tcp_info.raise_descriptor_limit(needed)
+    raise_descriptor_limit(needed)
     async with twistd("--max-connections", "8000") as (server, port):
         connections = [connect(port) for _ in range(100)]
         for connection in connections:

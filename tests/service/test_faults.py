@@ -125,7 +125,7 @@ def test_a_clock_that_jumps_changes_nothing() -> None:
 import time
 wall_clock, offset = time.time, 0
 time.time = lambda: wall_clock() + offset
-from wordecho.service.service import Options, makeService
+from wordecho.service import Options, makeService
 options = Options()
 options.parseOptions(["--port", "0"])
 makeService(options)

@@ -17,8 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from wordecho.server import WordEchoFactory
 from wordecho.server.endpoints import DatagramEndpoint
-from wordecho.service import worker
-from wordecho.service.service import CannotStart, Options, WordEchoService, makeService
+from wordecho.service import CannotStart, Options, WordEchoService, makeService, worker
 from wordecho.sockets.endpoints import EveryAddressEndpoint
 
 

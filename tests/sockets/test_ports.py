@@ -8,8 +8,8 @@ import unittest
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from wordecho.service.descriptors import raise_descriptor_limit
 from wordecho.sockets.ports import has_pending
-from wordecho.sockets.tcp_info import raise_descriptor_limit
 
 try:
     from fcntl import F_DUPFD, fcntl

@@ -332,7 +332,7 @@ async def test_options_that_do_not_go_together_are_one_sentence(folder: Path) ->
 async def test_without_the_extra_it_is_one_sentence(folder: Path) -> None:
     cert = str(folder / "cert.pem")
     hide = "import sys; sys.modules['OpenSSL'] = None; "
-    server = hide + "from wordecho.service.service import Options; Options().parseOptions(sys.argv[1:])"
+    server = hide + "from wordecho.service.options import Options; Options().parseOptions(sys.argv[1:])"
     _, err, _ = await process_output(sys.executable, "-c", server, "--listen", "tls:tcp:0", "--cert", cert)
     assert err.splitlines()[-1].endswith(
         "TLS needs more than is installed; install wordecho[tls], as in pip install '.[tls]'."

@@ -1,5 +1,5 @@
 """
-What only the operating system knows of a connection and of this process.
+What only the operating system knows of a connection.
 
 Where a platform or a transport cannot tell, each function says what its caller can do without knowing.
 """
@@ -12,10 +12,9 @@ from typing import Any
 
 try:
     import fcntl
-    import resource
     import termios
 except ImportError:  # Windows
-    fcntl = resource = termios = None  # type: ignore[assignment]
+    fcntl = termios = None  # type: ignore[assignment]
 
 
 def unacknowledged_octets(transport: Any) -> int:
@@ -42,23 +41,3 @@ def acknowledged_octets(transport: Any) -> int | None:
     except (AttributeError, OSError, struct.error):
         return None
     return octets
-
-
-def raise_descriptor_limit(wanted: int) -> int:
-    """
-    Raise the soft limit of open descriptors to ``wanted``, or as far as the hard limit lets it.
-
-    :return: the limit in force, ``wanted`` itself where the platform has none
-    """
-    if resource is None:
-        return wanted
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return wanted
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError):  # a platform may have a limit of its own below the hard one
-        return soft
-    return wanted

@@ -1,0 +1,207 @@
+"""The command line of ``twistd wordecho``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint
+from twisted.python import usage
+
+from wordecho import options
+from wordecho.server.endpoints import DatagramEndpoint, Endpoint, endpoint_from_string
+from wordecho.service import worker
+from wordecho.sockets.endpoints import tcp_endpoint
+from wordecho.wire import DEFAULT_MAX_LENGTH, DEFAULT_PORT
+
+
+def ip_address(value: str) -> str:
+    if not isIPAddress(value) and not isIPv6Address(value):
+        raise usage.UsageError(f"--interface takes an IPv4 or IPv6 address of this machine, not {value!r}.")
+    return value
+
+
+def number_of_workers(value: str) -> int:
+    number = os.cpu_count() or 1 if value == "auto" else options.whole_number("workers", 1, 1024)(value)
+    if number > 1 and value != "auto" and not worker.can_share_port():
+        raise usage.UsageError(
+            f"--workers takes no more than 1 on this platform, where a port cannot be shared, not {value!r}."
+        )
+    return number if worker.can_share_port() else 1
+
+
+class Options(options.Options):
+    """
+    The command line of ``twistd wordecho``.
+
+    :ivar arguments: it, as it was given
+    """
+
+    synopsis = "[options]"
+    longdesc = (
+        "Answers each line that a connection sends with one line of JSON: the unique words of the message and its "
+        "total length."
+    )
+    optParameters = [  # noqa: RUF012 (Twisted's own way to declare them)
+        [
+            "port",
+            "p",
+            None,
+            f"TCP port to listen on, 0 for any free one [default: {DEFAULT_PORT}, none where --listen is given]",
+            options.whole_number("port", 0, 65535),
+        ],
+        ["interface", "i", None, "address to listen on [default: all, IPv6 and IPv4]", ip_address],
+        [
+            "udp",
+            None,
+            None,
+            "UDP port to take datagrams on besides, 0 for any free one",
+            options.whole_number("udp", 0, 65535),
+        ],
+        ["cert", None, None, "file of the certificate of tls: endpoints, in PEM, with its chain after it"],
+        ["key", None, None, "file of its private key, in PEM [default: the file of --cert]"],
+        ["ca", None, None, "file of the authorities that must vouch for the clients of tls: endpoints [default: none]"],
+        [
+            "max-length",
+            None,
+            DEFAULT_MAX_LENGTH,
+            "bytes in a message",
+            options.whole_number("max-length", 1, 2**30),
+        ],
+        [
+            "max-connections",
+            None,
+            10_000,
+            "connections at once",
+            options.whole_number("max-connections", 1, 10**6),
+        ],
+        [
+            "max-connections-per-host",
+            None,
+            0,
+            "connections at once from one address, 0 for no such limit",
+            options.whole_number("max-connections-per-host", 0, 10**6),
+        ],
+        [
+            "idle-timeout",
+            None,
+            300,
+            "seconds without a byte after which a connection is closed, 0 for never",
+            options.seconds("idle-timeout"),
+        ],
+        [
+            "quiet-period",
+            None,
+            2,
+            "seconds after which the message of a client that has never sent a line feed is answered, 0 for never",
+            options.seconds("quiet-period"),
+        ],
+        [
+            "workers",
+            None,
+            1,
+            "processes that share the port, auto for one for each core; the limits are those of each of them",
+            number_of_workers,
+        ],
+        [
+            "worker",
+            None,
+            None,
+            "the process that --workers runs in, for one of the workers: accept on the socket that it has made",
+            options.whole_number("worker", 1, 2**31),
+        ],
+        [
+            "drain-timeout",
+            None,
+            10,
+            "seconds that a stop may take to answer what is due",
+            options.seconds("drain-timeout"),
+        ],
+    ]
+    optFlags = [  # noqa: RUF012
+        ["ignore-case", None, "count words that differ in nothing but case as one unique word"],
+        ["counts", None, "say in each reply how often each of the unique words occurs"],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.endpoints: list[Endpoint] = []
+        self._descriptions: list[str] = []
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        self.arguments = list(options or ())
+        # By now twistd has installed the reactor that its own options ask for. From here on we ourselves use it.
+        if "twisted.internet.reactor" not in sys.modules:
+            with suppress(ImportError):  # there is no epoll here; Twisted has a default for every platform
+                from wordecho.reactor import install
+
+                install()
+        super().parseOptions(options)
+
+    def opt_listen(self, description: str) -> None:
+        """A Twisted server endpoint to listen on, as in unix:/run/wordecho.sock; may be given several times."""
+        self._descriptions.append(description)
+
+    opt_l = opt_listen
+
+    def postOptions(self) -> None:
+        if self["idle-timeout"] and self["quiet-period"] >= self["idle-timeout"]:
+            raise usage.UsageError(
+                f"--quiet-period must be shorter than --idle-timeout, or no quiet client is ever answered; "
+                f"{self['quiet-period']} is not shorter than {self['idle-timeout']}."
+            )
+        if self["interface"] is not None and self["port"] is None and self["udp"] is None and self._descriptions:
+            raise usage.UsageError(
+                f"--interface {self['interface']} goes with --port; name the address in the --listen endpoint instead."
+            )
+        if self["workers"] > 1 and (self._descriptions or self["udp"] is not None):
+            raise usage.UsageError(
+                f"--workers {self['workers']} share a --port; they cannot share what --listen or --udp name."
+            )
+        from twisted.internet import reactor
+
+        if self["worker"]:
+            self.endpoints.append(AdoptedStreamServerEndpoint(reactor, worker.ADOPTED, worker.adopted_family()))
+        elif self["port"] is not None or not self._descriptions:
+            port = DEFAULT_PORT if self["port"] is None else self["port"]
+            self.endpoints.append(tcp_endpoint(reactor, port, self["interface"]))
+        if self["udp"] is not None:
+            self.endpoints.append(DatagramEndpoint(reactor, self["udp"], self["interface"]))
+        tls = self._tls_options()
+        for description in self._descriptions:
+            try:
+                self.endpoints.append(endpoint_from_string(reactor, description, tls))
+            except Exception as error:  # whatever a description's own parser raises
+                raise usage.UsageError(
+                    f"--listen takes a server endpoint such as tcp:65432 or unix:/run/wordecho.sock, not "
+                    f"{description!r}: {str(error).rstrip('.')}."
+                ) from error
+
+    def _tls_options(self) -> Any:
+        """
+        Return the ``CertificateOptions`` for ``tls:`` endpoints, None where no certificate is given.
+
+        :raises usage.UsageError: if the certificates are of no use.
+        """
+        given = [f"--{option} {self[option]}" for option in ("cert", "key", "ca") if self[option] is not None]
+        if not given:
+            return None
+        # A certificate that nothing uses is a mistake; one that only seems to be asked of clients is a worse one.
+        if not any(description.startswith("tls:") for description in self._descriptions):
+            raise usage.UsageError(f"{given[-1]} goes with --listen tls:ENDPOINT, and none is given.")
+        if self["ca"] is not None and any(description.startswith("ssl:") for description in self._descriptions):
+            raise usage.UsageError(f"--ca {self['ca']} goes with tls: endpoints; an ssl: endpoint would take anybody.")
+        if self["cert"] is None:
+            raise usage.UsageError(f"{given[-1]} needs --cert, the certificate of the server.")
+        try:
+            from wordecho.sockets.tls import server_options
+        except ImportError as error:
+            raise usage.UsageError(options.TLS_IS_MISSING) from error
+        try:
+            return server_options(self["cert"], self["key"], self["ca"])
+        except ValueError as error:
+            raise usage.UsageError(f"{', '.join(given)}: {error}") from error
