@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from typing import Any
 
 from twisted.application.service import IServiceMaker
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
+from twisted.internet import reactor as _reactor
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, UNIXServerEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, RaisingMemoryReactor
@@ -19,6 +22,8 @@ from wordecho.server import WordEchoFactory
 from wordecho.server.endpoints import DatagramEndpoint
 from wordecho.service import CannotStart, Options, WordEchoService, makeService, worker
 from wordecho.sockets.endpoints import EveryAddressEndpoint
+
+reactor: Any = _reactor
 
 
 def parse(*arguments: str) -> Options:
@@ -120,6 +125,17 @@ class ServiceTests(SynchronousTestCase):
         error = self.assertRaises(CannotStart, service.privilegedStartService)
         self.assertIn("6543", str(error.code))
         self.assertIn("Address already in use", str(error.code))
+
+    def test_where_one_endpoint_fails_the_others_are_closed_and_leave_nothing_behind(self) -> None:
+        path = self.mktemp()
+        with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
+            numbers = [each.getsockname()[1] for each in (free, taken)]
+            free.close()
+            endpoints = [TCP4ServerEndpoint(reactor, number, interface="127.0.0.1") for number in numbers]
+            service = WordEchoService([UNIXServerEndpoint(reactor, path), *endpoints], self.factory)
+            self.assertRaises(CannotStart, service.privilegedStartService)
+        self.assertFalse(os.path.exists(path))
+        socket.create_server(("127.0.0.1", numbers[0])).close()
 
     def test_makeService_hands_the_options_on(self) -> None:
         service: Any = makeService(

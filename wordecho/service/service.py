@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks
-from twisted.internet.interfaces import IListeningPort, IReactorCore, IReactorFromThreads
+from twisted.internet.interfaces import IListeningPort, IReactorCore, IReactorFromThreads, IReadDescriptor
+from twisted.internet.main import CONNECTION_DONE
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -59,7 +60,8 @@ class WordEchoService(Service):
             endpoint.listen(self.factory).addCallbacks(self._listening, self._not_listening)
         if self._problems:
             for port in self._ports:
-                port.stopListening()
+                # stopListening() would close it in a later turn of the reactor, which never comes.
+                cast(IReadDescriptor, port).connectionLost(Failure(CONNECTION_DONE))
             raise CannotStart("wordecho: " + " ".join(self._problems))
 
     def startService(self) -> None:
