@@ -13,7 +13,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
-from tests.furniture.processes import PATIENCE, TWISTD, client_command, process_output, spawn_twistd, twistd
+from tests.furniture.processes import PATIENCE, TWISTD, client_command, process_output, reactor, spawn_twistd, twistd
 from tests.furniture.sockets import read_all, talk
 from wordecho import ENGINE
 
@@ -117,7 +117,7 @@ async def test_a_port_that_is_taken_is_one_sentence_and_exit_status_1(tmp_path: 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         child = spawn_twistd("--port", port, "--interface", "127.0.0.1")
-        assert await child.ended == 1
+        assert await child.ended.addTimeout(PATIENCE, reactor) == 1
         assert f"wordecho: Couldn't listen on 127.0.0.1:{port}: [Errno 98] Address already in use." in child.log
         assert "Traceback" not in child.log
 
@@ -132,22 +132,22 @@ async def test_a_port_that_is_taken_is_one_sentence_and_exit_status_1(tmp_path: 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no epoll here")
 @pytest_twisted.ensureDeferred
 async def test_twistd_runs_it_on_the_eager_reactor_unless_it_is_told_another() -> None:
-    for arguments, reactor in {
+    for arguments, chosen in {
         (): "wordecho.reactor.EagerEPollReactor",
         ("--reactor=epoll",): "twisted.internet.epollreactor.EPollReactor",
         ("--reactor=eager-epoll",): "wordecho.reactor.EagerEPollReactor",
     }.items():
         child = spawn_twistd("--port", "0", "--listen", "tcp:0", "--interface", "127.0.0.1", twistd_options=arguments)
-        await child.logged(f"reactor class: {re.escape(reactor)}[.]")
+        await child.logged(f"reactor class: {re.escape(chosen)}[.]")
         await child.logged("Listening on")
         child.signal("TERM")
-        await child.ended
+        await child.ended.addTimeout(PATIENCE, reactor)
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_value_that_makes_no_sense_is_refused_before_anything_listens() -> None:
     child = spawn_twistd("--port", "0", "--max-length", "0")
-    assert await child.ended == 1
+    assert await child.ended.addTimeout(PATIENCE, reactor) == 1
     assert child.log.endswith("--max-length takes a whole number from 1 to 1073741824, not '0'.\n")
     assert "Listening" not in child.log
 
