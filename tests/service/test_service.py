@@ -70,6 +70,14 @@ class OptionsTests(SynchronousTestCase):
         self.assert_refused("--listen=tcp:0", "--workers=2")
         self.assert_refused("--udp=0", "--workers=2")
 
+    def test_auto_is_one_worker_for_each_core(self) -> None:
+        for cores, number in (5, 5), (1, 1), (None, 1):
+            self.patch(os, "cpu_count", lambda cores=cores: cores)
+            self.assertEqual(parse("--workers=auto")["workers"], number)
+
+    def test_what_makes_a_process_a_worker_is_no_option(self) -> None:
+        self.assertNotIn("--worker=", parse().getUsage())
+
     def test_workers_are_refused_where_a_port_cannot_be_shared(self) -> None:
         self.patch(worker, "can_share_port", lambda: False)
         self.assert_refused("--workers=2")

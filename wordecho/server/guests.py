@@ -23,11 +23,14 @@ class Guests:
 
     :param max_connections: connections at once
     :param max_connections_per_host: connections at once from one address; 0 for as many as there may be in all
+
+    :ivar taken: how many have been let in so far
     """
 
     def __init__(self, max_connections: int, max_connections_per_host: int) -> None:
         self.max_connections = max_connections
         self.max_connections_per_host = max_connections_per_host
+        self.taken = 0
         self._all: set[WordEchoProtocol] = set()
         self._hosts: dict[WordEchoProtocol, str | None] = {}  # of those that are not refused
         self._number_of: Counter[str | None] = Counter()
@@ -50,6 +53,7 @@ class Guests:
             return wire.too_many_connections(self.max_connections_per_host, of_one_host=True)
         self._hosts[connection] = host
         self._number_of[host] += 1
+        self.taken += 1
         return None
 
     def may_linger(self, connection: WordEchoProtocol) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService
@@ -12,7 +13,13 @@ from wordecho.server.factory import WordEchoFactory
 from wordecho.service import worker
 from wordecho.service.options import Options
 from wordecho.service.service import WordEchoService
+from wordecho.service.supervisor import LONGEST_SILENCE
+from wordecho.service.workers import WorkersService
 from wordecho.wire import DEFAULT_PORT
+
+# Octets of one message that a worker answers in a second, at least: a third of what was measured of the dearest text.
+# While it does, it reports nothing, and must not be taken for dead.
+LEAST_RATE = 100_000
 
 
 def use_monotonic_clock(reactor: Any) -> None:
@@ -31,7 +38,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     use_monotonic_clock(reactor)
-    if options["workers"] > 1:
+    if options["workers"] > 1 and not worker.is_worker():
         return _make_workers(options)
     factory = WordEchoFactory(
         cast(IReactorTime, reactor),
@@ -44,23 +51,24 @@ def makeService(options: Options) -> IService:
         counts=bool(options["counts"]),
     )
     service = WordEchoService(options.endpoints, factory, drain_timeout=options["drain-timeout"])
-    if not options["worker"]:
+    if not worker.is_worker():
         return service
     both = MultiService()
     service.setServiceParent(both)
-    worker.end_with(options["worker"], reactor).setServiceParent(both)
+    worker.ReportingService(reactor, partial(worker.report_on, factory.guests)).setServiceParent(both)
     return both
 
 
 def _make_workers(options: Options) -> IService:
     from twisted.internet import reactor
 
-    from wordecho.service.supervisor import WorkersService  # which cannot be imported before a reactor is chosen
-
-    chosen = options.parent.get("reactor") if options.parent else None
-    arguments = ["-n", "--pidfile=", *([f"--reactor={chosen}"] if chosen else [])]
-    arguments += ["wordecho", *options.arguments, "--workers=1"]
-    port = DEFAULT_PORT if options["port"] is None else options["port"]
+    chosen = [f"--reactor={options.reactor_name}"] if options.reactor_name else []
     return WorkersService(
-        reactor, options["interface"], port, options["workers"], arguments, drain_timeout=options["drain-timeout"]
+        reactor,
+        options["interface"],
+        DEFAULT_PORT if options["port"] is None else options["port"],
+        options["workers"],
+        ["-n", "--pidfile=", *chosen, "wordecho", *options.arguments],
+        drain_timeout=options["drain-timeout"],
+        longest_silence=LONGEST_SILENCE + options["max-length"] // LEAST_RATE,
     )

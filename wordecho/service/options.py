@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 from twisted.python import usage
 
 from wordecho import options
@@ -39,6 +38,7 @@ class Options(options.Options):
     The command line of ``twistd wordecho``.
 
     :ivar arguments: it, as it was given
+    :ivar reactor_name: the reactor that ``twistd`` or ``twist`` was told to run on, None where it was told none
     """
 
     synopsis = "[options]"
@@ -108,13 +108,6 @@ class Options(options.Options):
             number_of_workers,
         ],
         [
-            "worker",
-            None,
-            None,
-            "the process that --workers runs in, for one of the workers: accept on the socket that it has made",
-            options.whole_number("worker", 1, 2**31),
-        ],
-        [
             "drain-timeout",
             None,
             10,
@@ -130,10 +123,15 @@ class Options(options.Options):
     def __init__(self) -> None:
         super().__init__()
         self.endpoints: list[Endpoint] = []
+        self.reactor_name: str | None = None
         self._descriptions: list[str] = []
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         self.arguments = list(options or ())
+        # By now twist has noted a reactor only where it was told one: the reactor itself, and its name apart. What
+        # twistd notes is the name.
+        if self.parent is not None and "reactor" in self.parent:
+            self.reactor_name = self.parent.get("reactorName", self.parent["reactor"])
         # By now twistd has installed the reactor that its own options ask for. From here on we ourselves use it.
         if "twisted.internet.reactor" not in sys.modules:
             with suppress(ImportError):  # there is no epoll here; Twisted has a default for every platform
@@ -164,8 +162,8 @@ class Options(options.Options):
             )
         from twisted.internet import reactor
 
-        if self["worker"]:
-            self.endpoints.append(AdoptedStreamServerEndpoint(reactor, worker.ADOPTED, worker.adopted_family()))
+        if worker.is_worker():
+            self.endpoints.append(worker.adopted_endpoint(reactor))
         elif self["port"] is not None or not self._descriptions:
             port = DEFAULT_PORT if self["port"] is None else self["port"]
             self.endpoints.append(tcp_endpoint(reactor, port, self["interface"]))

@@ -1,211 +1,251 @@
 """
-The supervisor of ``twistd wordecho --workers``: it keeps several processes running that accept connections on one port.
+The supervisor of ``twistd wordecho --workers``: which worker is to start, to drain or to be killed, and when.
 
-It makes a listening socket for each worker, all of them on the same port (SO_REUSEPORT: the kernel deals the
-connections out), and keeps them open, so that what waits to be accepted when a worker goes is accepted by the one that
-takes its place. What a worker does with its socket is in :mod:`wordecho.service.worker`.
+It knows nothing of processes: it is given what starts one, and is told what a worker says and how it has ended. That is
+in :mod:`wordecho.service.workers`.
 """
 
 from __future__ import annotations
 
-import math
-import os
-import signal
-import socket
-import sys
-from collections.abc import Generator, Sequence
-from contextlib import suppress
+from collections.abc import Callable
+from enum import Enum
 from itertools import count
-from typing import Any
+from typing import Protocol
 
-from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks
-from twisted.internet.error import CannotListenError, ProcessExitedAlready
-from twisted.internet.interfaces import IReactorProcess, IReactorTime
-from twisted.python.failure import Failure
-from twisted.runner.procmon import ProcessMonitor
-from zope.interface import implementer
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger, LogLevel
 
-from wordecho.service.service import CannotStart
-from wordecho.service.signals import SecondSignal
-from wordecho.service.worker import ADOPTED
-from wordecho.sockets.bind import bind
-from wordecho.sockets.ports import BACKLOG
-from wordecho.wire.engine import versions
+from wordecho.service.reports import Report
 
-# Seconds that a worker may take to end, besides those that its connections may.
-SPARE_TIME = 5
+# Seconds without a report after which a worker is taken for dead. One that starts has its modules to load first; one
+# that serves says nothing while it answers whatever one poll has brought, which hostile peers can make a matter of half
+# a minute. To kill it for that would cut off everybody else.
+LONGEST_SILENCE = 60
+
+SPARE_TIME = 5  # seconds that a worker may take to end, besides those that its connections may
+
+# Seconds before the next worker takes the place of one that has failed. They double with each that fails in its turn,
+# and begin anew when one has served for as long as the longest of them.
+SHORTEST_DELAY = 0.125
+LONGEST_DELAY = 10
 
 
-def listen(interface: str | None, port: int, number: int) -> list[socket.socket]:
+class Stage(Enum):
+    STARTING = "starting"  # it has not said yet that it serves
+    SERVING = "serving"
+    DRAINING = "draining"  # it was told to end
+    GONE = "gone"
+
+
+class Process(Protocol):
+    """What the supervisor asks of a worker's process."""
+
+    def signal(self, name: str) -> None:
+        """Send it SIG``name``, if it is still there."""
+
+
+class Place:
     """
-    Return so many listening sockets on one port.
+    Where one worker serves, and another one may be starting to take its place.
 
-    :param interface: the one address to listen on; None for every address of either family
-    :param port: 0 for any free one
-    :raises CannotListenError: if the port is taken.
-    """
-    # A server of the same user with SO_REUSEPORT would share the port; without it, that is found out.
-    bind(socket.SOCK_STREAM, port, interface).close()
-    sockets: list[socket.socket] = []
-    for _ in range(number):
-        listening = bind(socket.SOCK_STREAM, port, interface, shared=True)
-        sockets.append(listening)
-        listening.listen(BACKLOG)
-        port = listening.getsockname()[1]
-    return sockets
-
-
-@implementer(IReactorProcess, IReactorTime)
-class Spawner:
-    """
-    What a :class:`ProcessMonitor` needs of a reactor, but that each process is given its socket and is listened to.
-
-    The name of a process is the number of its socket, a point, and a number of its own.
+    :ivar number: the first is 0
     """
 
-    def __init__(self, reactor: Any, sockets: Sequence[socket.socket]) -> None:
-        self._reactor = reactor
-        self._sockets = sockets
-        self._ready: dict[str, Deferred[None]] = {}
-        self._ended: dict[str, Deferred[None]] = {}
-        self.seconds = reactor.seconds
-        self.callLater = reactor.callLater
-        self.getDelayedCalls = reactor.getDelayedCalls
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.serving: Worker | None = None
+        self.starting: Worker | None = None
+        self.next_start: IDelayedCall | None = None
+        self.delay = SHORTEST_DELAY
 
-    def ready(self, name: str) -> Deferred[None]:
-        """Return what fires when process ``name``, which is not started yet, serves."""
-        return self._ready.setdefault(name, Deferred())
-
-    def ended(self, name: str) -> Deferred[None]:
-        """Return what fires when process ``name`` has ended."""
-        ended: Deferred[None] = Deferred()
-        if name in self._ended:
-            self._ended[name].chainDeferred(ended)
-        else:
-            ended.callback(None)
-        return ended
-
-    def all_ended(self) -> Deferred[Any]:
-        return DeferredList([self.ended(name) for name in self._ended])
-
-    # Twisted's own declaration has a self that it does not mean.
-    def spawnProcess(  # type: ignore[override]
-        self, processProtocol: Any, executable: str, args: Sequence[str], **options: Any
-    ) -> Any:
-        name = processProtocol.name
-        received, ended = processProtocol.outReceived, processProtocol.processEnded
-        self._ended[name] = Deferred()
-
-        def outReceived(data: bytes) -> None:
-            received(data)
-            if b"Listening on" in data and name in self._ready:
-                self._ready.pop(name).callback(None)
-
-        def processEnded(reason: Failure) -> None:
-            fired = self._ended.pop(name)
-            ended(reason)
-            fired.callback(None)
-
-        processProtocol.outReceived, processProtocol.processEnded = outReceived, processEnded
-        adopted = self._sockets[int(name.partition(".")[0])].fileno()
-        descriptors: dict[int, str | int] = {0: "w", 1: "r", 2: "r", ADOPTED: adopted}
-        return self._reactor.spawnProcess(processProtocol, executable, args, childFDs=descriptors, **options)
+    def is_settled(self) -> bool:
+        return self.serving is not None and self.starting is None and self.next_start is None
 
 
-class WorkersService(ProcessMonitor):
+class Worker:
     """
-    Keeps the workers running.
+    What the supervisor knows of a worker.
 
-    SIGHUP replaces them one by one: a new one serves before the old one is told to drain.
+    :ivar number: no other worker of this supervisor has it; the first is 1
+    :ivar report: its last
+    """
 
-    :param interface: the one address to listen on; None for every address of either family
-    :param port: 0 for any free one
-    :param number: how many workers there are
-    :param arguments: a worker's command line after ``twistd``
+    process: Process
+
+    def __init__(self, number: int, place: Place) -> None:
+        self.number = number
+        self.place = place
+        self.stage = Stage.STARTING
+        self.report = Report()
+        self.silence = 0  # seconds without a report
+        self.serves_since = 0.0
+        self.is_outdated = False
+        self.kill: IDelayedCall | None = None
+
+
+class Supervisor:
+    """
+    Keeps so many workers serving, until it is stopped.
+
+    :param spawn: starts the process of a worker; an :class:`OSError` says that there is none
     :param drain_timeout: seconds that a worker may take to answer what is due
+    :param longest_silence: seconds without a report after which a worker is taken for dead
     """
 
-    maxRestartDelay = 10  # seconds, for a worker that dies again and again as soon as it starts
+    log = Logger()
 
     def __init__(
         self,
-        reactor: Any,
-        interface: str | None,
-        port: int,
+        clock: IReactorTime,
+        spawn: Callable[[Worker], Process],
         number: int,
-        arguments: Sequence[str],
         *,
         drain_timeout: float,
+        longest_silence: int = LONGEST_SILENCE,
     ) -> None:
-        self._address = interface, port
-        self._number = number
-        self._twistd = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", *arguments]
-        self.killTime = math.ceil(drain_timeout) + SPARE_TIME
-        self._sockets: list[socket.socket] = []
-        self._spawner = Spawner(reactor, self._sockets)
-        self._own_reactor = reactor
-        self._numbers = count()
-        self._workers: list[str] = []
-        self._is_replacing = False
-        super().__init__(self._spawner)
+        self._clock = clock
+        self._spawn = spawn
+        self._places = [Place(place) for place in range(number)]
+        self._drain_time = drain_timeout + SPARE_TIME
+        self._longest_silence = longest_silence
+        self._numbers = count(1)
+        self._workers: list[Worker] = []  # those that are not gone
+        self._all_gone: Deferred[None] = Deferred()
+        self._is_stopping = False
+        self._watch = LoopingCall(self._look)
+        self._watch.clock = clock
 
-    def privilegedStartService(self) -> None:
+    def start(self) -> None:
+        for place in self._places:
+            self._begin(place)
+        self._watch.start(1, now=False)
+
+    def replace(self) -> None:
         """
-        Listen, while the process may still do so on a port below 1024.
+        Have every worker of now replaced, one by one: a new one serves before the old one is told to drain.
 
-        :raises CannotStart: if the port cannot be listened on.
+        Where that is being done already, it is done once more from here on.
         """
-        super().privilegedStartService()
-        self.log.info("{versions}", versions=versions())
-        interface, port = self._address
-        try:
-            self._sockets += listen(interface, port, self._number)
-        except CannotListenError as error:
-            raise CannotStart(f"wordecho: {error}") from error
+        for worker in self._workers:
+            worker.is_outdated = True
+        self._replace_next()
 
-    def startService(self) -> None:
-        if not self._sockets:
-            self.privilegedStartService()
-        super().startService()
-        for slot in range(self._number):
-            self._workers.append(self._add(slot))
-        self._signals = SecondSignal(self._own_reactor, self._stop_all)
-        self._own_reactor.callWhenRunning(self._signals.take)
-        signal.signal(signal.SIGHUP, lambda *_: self._own_reactor.callFromThread(self.replace))
+    def stop(self) -> Deferred[None]:
+        """Have all workers drain and end; fires when they have."""
+        if not self._is_stopping:
+            self._is_stopping = True
+            for place in self._places:
+                _cancel(place.next_start)
+            for worker in self._workers:
+                if worker.stage is not Stage.DRAINING:
+                    self._drain(worker)
+            self._finish_if_alone()
+        return self._all_gone
 
-    @inlineCallbacks
-    def stopService(self) -> Generator[Deferred[Any], Any, None]:  # type: ignore[override]
-        """Have all workers drain and end; a second signal has them cut off their connections at once."""
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        super().stopService()
-        for listening in self._sockets:
-            listening.close()
-        yield self._spawner.all_ended()
-        self._signals.restore()
+    def cut_off(self) -> None:
+        """Have all workers end at once, by a second signal; whichever does not is killed soon."""
+        self.stop()
+        for worker in self._workers:
+            worker.process.signal("INT")  # a second SIGTERM would be lost in the first, where that is still pending
+            self._kill_later(worker, SPARE_TIME)
 
-    @inlineCallbacks
-    def replace(self) -> Generator[Deferred[None], None, None]:
-        """Replace the workers one by one, each when the one that takes its place serves."""
-        if self._is_replacing:
+    def heard(self, worker: Worker, report: Report) -> None:
+        """Take note of what ``worker`` says."""
+        worker.silence = 0
+        worker.report = report
+        if worker.stage is not Stage.STARTING:
             return
-        self._is_replacing = True
-        for slot, old in enumerate(self._workers):
-            new = self._workers[slot] = self._add(slot)
-            yield self._spawner.ready(new)
-            ended = self._spawner.ended(old)
-            if old in self.restart and self.restart[old].active():
-                self.restart[old].cancel()
-            self.removeProcess(old)
-            yield ended
-        self._is_replacing = False
+        worker.stage = Stage.SERVING
+        worker.serves_since = self._clock.seconds()
+        place = worker.place
+        old, place.serving, place.starting = place.serving, worker, None
+        if old is not None:
+            self._drain(old)
+        self._replace_next()
 
-    def _add(self, slot: int) -> str:
-        name = f"{slot}.{next(self._numbers)}"
-        self._spawner.ready(name)
-        self.addProcess(name, [*self._twistd, f"--worker={os.getpid()}"], env=dict(os.environ))
-        return name
+    def ended(self, worker: Worker, how: str) -> None:
+        """Take note that the process of ``worker`` has ended."""
+        was_to_end = worker.stage is Stage.DRAINING
+        self.log.emit(
+            LogLevel.info if was_to_end else LogLevel.warn,
+            "worker {number} ended while {stage}: {how}; its last report: {open} connections open of {taken} taken",
+            number=worker.number,
+            stage=worker.stage.value,
+            how=how,
+            open=worker.report.connections,
+            taken=worker.report.taken,
+        )
+        worker.stage = Stage.GONE
+        self._workers.remove(worker)
+        _cancel(worker.kill)
+        place = worker.place
+        if place.starting is worker:
+            place.starting = None
+        elif place.serving is worker:
+            place.serving = None
+            if self._clock.seconds() - worker.serves_since >= LONGEST_DELAY:
+                place.delay = SHORTEST_DELAY
+        if self._is_stopping:
+            self._finish_if_alone()
+        elif was_to_end:
+            self._replace_next()
+        elif place.starting is None and place.next_start is None:
+            self._begin_later(place)
 
-    def _stop_all(self) -> None:
-        for protocol in self.protocols.values():
-            with suppress(ProcessExitedAlready):
-                protocol.transport.signalProcess("TERM")  # type: ignore[union-attr]
+    def _begin(self, place: Place) -> None:
+        place.next_start = None
+        worker = Worker(next(self._numbers), place)
+        try:
+            worker.process = self._spawn(worker)
+        except OSError as error:
+            self.log.error("worker {number} cannot be started: {error}", number=worker.number, error=error)
+            self._begin_later(place)
+        else:
+            place.starting = worker
+            self._workers.append(worker)
+
+    def _begin_later(self, place: Place) -> None:
+        place.next_start = self._clock.callLater(place.delay, self._begin, place)
+        place.delay = min(2 * place.delay, LONGEST_DELAY)
+
+    def _replace_next(self) -> None:
+        """Begin to replace one worker, if that is due, one serves in every place and nobody is on the way in or out."""
+        is_draining = any(worker.stage is Stage.DRAINING for worker in self._workers)
+        if not is_draining and all(place.is_settled() for place in self._places):
+            outdated = next((worker for worker in self._workers if worker.is_outdated), None)
+            if outdated is not None:
+                self._begin(outdated.place)
+
+    def _drain(self, worker: Worker) -> None:
+        worker.stage = Stage.DRAINING
+        worker.process.signal("TERM")
+        self._kill_later(worker, self._drain_time)
+
+    def _kill_later(self, worker: Worker, seconds: float) -> None:
+        _cancel(worker.kill)
+        why = f"it has not ended in {seconds:g} s"
+        worker.kill = self._clock.callLater(seconds, self._kill, worker, why)
+
+    def _kill(self, worker: Worker, why: str) -> None:
+        self.log.warn("worker {number} is killed: {why}", number=worker.number, why=why)
+        worker.process.signal("KILL")
+
+    def _look(self) -> None:
+        # Looks are counted, not seconds by the clock: after a stall of this process itself, there is one look only, and
+        # what the workers have said meanwhile is read before the next.
+        for worker in self._workers:
+            worker.silence += 1
+            if worker.silence == self._longest_silence:
+                self._kill(worker, f"nothing was heard of it for {worker.silence} s")
+
+    def _finish_if_alone(self) -> None:
+        if not self._workers:
+            self._watch.stop()
+            self._all_gone.callback(None)
+
+
+def _cancel(call: IDelayedCall | None) -> None:
+    if call is not None and call.active():
+        call.cancel()
