@@ -28,7 +28,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.processes import ENVIRONMENT, PATIENCE, client_command
 from wordecho import wire
-from wordecho.client.command import printable
+from wordecho.client.printing import printable
 from wordecho.server import WordEchoFactory
 from wordecho.wire import python_engine
 

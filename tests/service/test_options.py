@@ -16,7 +16,7 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from wordecho import options
-from wordecho.client.command import Options
+from wordecho.client.options import Options
 
 Convert = Callable[[str], float]
 

@@ -2,191 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
-from contextlib import suppress
 from threading import Thread
 from typing import IO, Any, NoReturn
 
-from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, DeferredList, race
-from twisted.internet.endpoints import HostnameEndpoint, clientFromString, wrapClientTLS
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import react
 from twisted.internet.threads import blockingCallFromThread
 from twisted.python import usage
-from zope.interface import directlyProvides, providedBy
 
-from wordecho import options
-from wordecho.client.connection import (
-    DEFAULT_TIMEOUT,
-    Answer,
-    ClientError,
-    NotWordEchoError,
-    WordEchoClientProtocol,
-    connect,
+from wordecho.client.connection import Answer, ClientError, WordEchoClientProtocol
+from wordecho.client.datagram import WordEchoDatagramClient
+from wordecho.client.options import Options
+from wordecho.client.printing import (
+    ALL_ANSWERED,
+    BROKEN_PIPE,
+    INPUT_OR_OUTPUT_FAILED,
+    SOME_REFUSED,
+    complain,
+    complain_of,
+    complain_of_usage,
+    count,
+    lose_output,
+    printable,
 )
-from wordecho.client.datagram import WordEchoDatagramClient, connect_datagrams
-from wordecho.wire import DEFAULT_PORT, Refusal
+from wordecho.wire import Refusal
 from wordecho.wire.framing import Framing, split_lines
-
-# Exit statuses
-ALL_ANSWERED = 0
-SOME_REFUSED = 1
-WRONG_USAGE = 2
-SERVER_GONE = 3
-NOT_WORDECHO = 4
-INPUT_OR_OUTPUT_FAILED = 74  # EX_IOERR of sysexits.h
-BROKEN_PIPE = 141  # as a shell reports a command that SIGPIPE ended
-
-
-class Options(options.Options):
-    """The command line of ``python -m wordecho.client``."""
-
-    synopsis = "Usage: python -m wordecho.client [options] HOST [MESSAGE ...]"
-    longdesc = (
-        "Sends the message to the wordecho server on HOST and prints its word counts and its unique words. HOST is a "
-        "name, an address or a Twisted client endpoint such as unix:/run/wordecho.sock. The words of MESSAGE are "
-        "joined by one space, a line feed in them begins the next message; without a MESSAGE, or where it is -, each "
-        "line of standard input is a message. "
-        "Exit status: 0 all answered, 1 at least one message got an error reply, 2 wrong usage, 3 the server cannot "
-        "be reached, fell silent or went away, 4 what answered is not a wordecho server, 74 standard input or output "
-        "failed."
-    )
-    optParameters = [  # noqa: RUF012 (Twisted's own way to declare them)
-        ["port", "p", None, f"TCP or UDP port [default: {DEFAULT_PORT}]", options.whole_number("port", 1, 65535)],
-        [
-            "timeout",
-            "t",
-            DEFAULT_TIMEOUT,
-            "seconds for connecting, and for each silence while replies are due",
-            options.seconds("timeout", zero=False),
-        ],
-        ["ca", None, None, "file of the authorities that vouch for the server, in PEM [default: this machine's]"],
-        ["cert", None, None, "file of the client's own certificate, in PEM, where the server asks for one"],
-        ["key", None, None, "file of its private key, in PEM [default: the file of --cert]"],
-    ]
-    optFlags = [  # noqa: RUF012
-        ["ipv4", "4", "go by IPv4 only"],
-        ["ipv6", "6", "go by IPv6 only"],
-        ["udp", None, "send each message as a datagram"],
-        ["tls", None, "speak TLS, and check the server's certificate"],
-        ["json", None, "print each reply line as it came, and nothing else"],
-    ]
-
-    host: str
-    message: bytes | None
-
-    def parseArgs(self, host: str = "", *words: str) -> None:
-        if not host:
-            raise usage.UsageError("HOST is missing; name the machine that the server runs on, such as 127.0.0.1.")
-        self.host = host
-        # An argument that is not UTF-8 goes out as the bytes that it came as; the server says what is wrong with it.
-        self.message = None if words in ((), ("-",)) else os.fsencode(" ".join(words))
-
-    def postOptions(self) -> None:
-        for one, other in (("ipv4", "ipv6"), ("udp", "tls")):
-            if self[one] and self[other]:
-                raise usage.UsageError(f"--{one} and --{other} do not go together.")
-        for option in ("ca", "cert", "key"):
-            if self[option] is not None and not self["tls"]:
-                raise usage.UsageError(f"--{option} {self[option]} goes with --tls.")
-        if self["key"] is not None and self["cert"] is None:
-            raise usage.UsageError(f"--key {self['key']} needs --cert, the certificate that it is for.")
-        if self._is_name_or_address:
-            if (self["ipv4"] and isIPv6Address(self.host)) or (self["ipv6"] and isIPAddress(self.host)):
-                option, family = ("ipv4", "IPv4") if self["ipv4"] else ("ipv6", "IPv6")
-                raise usage.UsageError(f"--{option} goes with a name or an {family} address, not {self.host!r}.")
-        else:
-            for option in ("ipv4", "ipv6", "udp", "tls"):
-                if self[option]:
-                    raise usage.UsageError(
-                        f"--{option} goes with a name or an address; {self.host!r} says itself how to get there."
-                    )
-
-    @property
-    def _is_name_or_address(self) -> bool:
-        return ":" not in self.host or (isIPv6Address(self.host) and self.host.isascii())  # a zone may be no name
-
-    async def connect(self, reactor: Any) -> WordEchoClientProtocol | WordEchoDatagramClient:
-        """
-        Connect to the server.
-
-        :raises usage.UsageError: if HOST is a description that does not parse, or a certificate is of no use.
-        :raises ClientError: if the server cannot be reached.
-        """
-        if self["udp"]:
-            return await connect_datagrams(
-                self._in_one_family(reactor), self.host, self["port"] or DEFAULT_PORT, timeout=self["timeout"]
-            )
-        return await connect(reactor, self.endpoint(reactor), timeout=self["timeout"])
-
-    def endpoint(self, reactor: Any) -> Any:
-        """
-        Return where the server is.
-
-        :raises usage.UsageError: if HOST is a description that does not parse, or a certificate is of no use.
-        """
-        if self._is_name_or_address:
-            reactor = self._in_one_family(reactor)
-            endpoint = HostnameEndpoint(reactor, self.host, self["port"] or DEFAULT_PORT, timeout=self["timeout"])
-            return wrapClientTLS(self._tls_options(), endpoint) if self["tls"] else endpoint
-        if self["port"] is not None:
-            raise usage.UsageError(f"--port goes with a name or an address; {self.host!r} has a port of its own.")
-        try:
-            return clientFromString(reactor, self.host)
-        except Exception as error:  # whatever a description's own parser raises
-            raise usage.UsageError(
-                f"HOST is a name, an address or a client endpoint such as unix:/run/wordecho.sock, not {self.host!r} "
-                f"({error}); a port goes into --port."
-            ) from error
-
-    def _in_one_family(self, reactor: Any) -> Any:
-        if self["ipv4"]:
-            return OneFamilyReactor(reactor, IPv4Address)
-        return OneFamilyReactor(reactor, IPv6Address) if self["ipv6"] else reactor
-
-    def _tls_options(self) -> Any:
-        try:
-            from wordecho.sockets.tls import client_options
-        except ImportError as error:
-            raise usage.UsageError(options.TLS_IS_MISSING) from error
-        try:
-            return client_options(self.host, ca=self["ca"], cert=self["cert"], key=self["key"])
-        except ValueError as error:
-            given = [f"--{option} {self[option]}" for option in ("ca", "cert", "key") if self[option] is not None]
-            raise usage.UsageError(f"{', '.join(given)}: {error}") from error
-
-
-class OneFamilyReactor:
-    """A reactor for which names have addresses of one family only."""
-
-    def __init__(self, reactor: Any, family: type[IPv4Address | IPv6Address]) -> None:
-        self._reactor = reactor
-        self._family = family
-        directlyProvides(self, providedBy(reactor))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reactor, name)
-
-    @property
-    def nameResolver(self) -> OneFamilyReactor:
-        return self
-
-    def resolveHostName(
-        self,
-        resolutionReceiver: Any,
-        hostName: str,
-        portNumber: int = 0,
-        addressTypes: object = None,
-        transportSemantics: str = "TCP",
-    ) -> Any:
-        return self._reactor.nameResolver.resolveHostName(
-            resolutionReceiver, hostName, portNumber, [self._family], transportSemantics
-        )
 
 
 class Conversation:
@@ -340,45 +184,3 @@ def feed_standard_input(reactor: IReactorFromThreads, conversation: Conversation
 
     Thread(target=read, daemon=True).start()
     return finished
-
-
-def lose_output(error: OSError) -> int:
-    """Say what is wrong with standard output, unless its reader just went away; return the exit status for it."""
-    # What Python still holds for it must not fail again when the process ends.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):
-        return BROKEN_PIPE
-    complain(f"cannot write to standard output: {error.strerror}.")
-    return INPUT_OR_OUTPUT_FAILED
-
-
-def complain(sentence: str) -> None:
-    if sys.stderr is not None:  # where it is None, print() writes to standard output
-        with suppress(OSError):
-            print(f"wordecho: {printable(sentence)}", file=sys.stderr)
-
-
-def complain_of_usage(error: usage.UsageError) -> int:
-    complain(f"{str(error).rstrip('.')}. Try --help.")
-    return WRONG_USAGE
-
-
-def complain_of(error: ClientError) -> int:
-    complain(str(error))
-    return NOT_WORDECHO if isinstance(error, NotWordEchoError) else SERVER_GONE
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def printable(text: str) -> str:
-    """
-    Return ``text`` with all that could act on a terminal written as JSON writes it.
-
-    The two joiners, invisible as they are, stay: words of Persian and of Indic scripts have them.
-    """
-    return "".join(
-        character if character.isprintable() or character in "\u200c\u200d" else json.dumps(character)[1:-1]
-        for character in text
-    )
