@@ -18,7 +18,7 @@ import atheris
 
 with atheris.instrument_imports(include=["wordecho"]):
     from wordecho import wire
-    from wordecho.client.connection import Answer, ClientError, WordEchoClientFactory, WordEchoClientProtocol
+    from wordecho.client import Answer, ClientError, WordEchoClientFactory, WordEchoClientProtocol
     from wordecho.wire import python_engine
 
 from twisted.internet.defer import Deferred

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectingCancelledError, ConnectionDone, ConnectionRefusedError
 from twisted.internet.task import Clock
@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from wordecho import wire
-from wordecho.client.connection import (
+from wordecho.client import (
     Answer,
     ClientError,
     NotWordEchoError,
@@ -28,6 +28,7 @@ from wordecho.wire import python_engine
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}'
 TWO = b'{"unique_words":["two"],"word_count":1,"length":3,"bytes":3}'
+THREE = b'{"unique_words":["three"],"word_count":1,"length":5,"bytes":5}'
 
 messages = st.text().map(str.encode) | st.binary()
 
@@ -35,9 +36,9 @@ messages = st.text().map(str.encode) | st.binary()
 class Connection:
     """A connection of the client that runs on ``clock``; the test is its server."""
 
-    def __init__(self, clock: Clock, timeout: float = 10) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.transport = StringTransport()
-        self.client = WordEchoClientFactory(clock, timeout=timeout).buildProtocol(None)
+        self.client = WordEchoClientFactory(clock).buildProtocol(None)
         self.client.makeConnection(self.transport)
 
     def ask(self, *messages: bytes) -> list[Deferred[Answer]]:
@@ -118,6 +119,25 @@ class ReplyTests(ClientTestCase):
         self.assertEqual(self.successResultOf(refused), Answer(wire.Refusal("not-utf-8", "No.", offset=0), line))
         self.assertEqual(self.successResultOf(answered).line, ONE)
 
+    def test_who_cancels_keeps_the_place_in_the_queue_and_nobody_gets_the_reply(self) -> None:
+        first, second, third = self.connection.ask(b"one", b"two", b"three")
+        for cancelled in first, second:
+            cancelled.cancel()
+            self.failureResultOf(cancelled, CancelledError)
+        self.connection.reply(ONE + b"\r\n" + TWO + b"\r\n")
+        self.assertNoResult(third)
+        self.connection.reply(THREE + b"\r\n")
+        self.assertEqual(self.successResultOf(third).line, THREE)
+
+    def test_the_reply_to_a_message_that_was_cancelled_is_due_all_the_same(self) -> None:
+        (cancelled,) = self.connection.ask(b"one")
+        cancelled.cancel()
+        self.failureResultOf(cancelled, CancelledError)
+        self.clock.advance(10)
+        self.clock.advance(0)
+        self.assertTrue(self.connection.transport.disconnected)
+        self.connection.lose()
+
     def test_members_that_are_not_known_are_ignored(self) -> None:
         (answer,) = self.connection.ask(b"one")
         line = ONE[:-1] + b', "new": [1]}'
@@ -169,6 +189,9 @@ class NotWordEchoTests(ClientTestCase):
         self.connection.reply(ONE + b"\r\n" + TWO + b"\r\n")
         self.assertEqual(self.successResultOf(answer).line, ONE)
         self.assert_not_wordecho(f"it sent {TWO[:40]!r} when no reply was due", [])
+
+    def test_a_reply_may_have_64_mib(self) -> None:
+        self.assertEqual(self.connection.client.MAX_LENGTH, 67_108_864)
 
     def test_an_endless_line(self) -> None:
         self.patch(WordEchoClientProtocol, "MAX_LENGTH", 60)
@@ -228,7 +251,8 @@ class ServerGoneTests(ClientTestCase):
         (answer,) = self.connection.ask(b"one")
         self.connection.client.close()
         self.connection.lose()
-        self.failureResultOf(answer, ServerGoneError)
+        error = self.failureResultOf(answer, ServerGoneError).value
+        self.assertEqual(str(error), "the connection is closed.")
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_to_ask_after_the_end_fails_at_once_and_sends_nothing(self) -> None:
@@ -325,6 +349,16 @@ class ConnectTests(SynchronousTestCase):
         client.dataReceived(ONE + b"\r\n")
         self.assertEqual(self.successResultOf(answer).line, ONE)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_connecting_may_take_ten_seconds(self) -> None:
+        endpoint = TCP4ClientEndpoint(self.reactor, "192.0.2.1", 65432)
+        connected = Deferred.fromCoroutine(connect(self.reactor, endpoint))
+        self.reactor.advance(9.9)
+        self.assertNoResult(connected)
+        self.reactor.advance(0.1)
+        error = self.failureResultOf(connected, ServerGoneError).value
+        self.assertEqual(str(error), "the server did not take the connection within 10 seconds.")
+        self.failureResultOf(self.connected, ServerGoneError)
 
     def test_a_connection_that_is_refused(self) -> None:
         self.factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))

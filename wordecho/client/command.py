@@ -14,7 +14,7 @@ from twisted.internet.task import react
 from twisted.internet.threads import blockingCallFromThread
 from twisted.python import usage
 
-from wordecho.client.connection import Answer, ClientError, WordEchoClientProtocol
+from wordecho.client.connection import WordEchoClientProtocol
 from wordecho.client.datagram import WordEchoDatagramClient
 from wordecho.client.options import Options
 from wordecho.client.printing import (
@@ -31,6 +31,7 @@ from wordecho.client.printing import (
 )
 from wordecho.wire import Refusal
 from wordecho.wire.framing import Framing, split_lines
+from wordecho.wire.questions import Answer, ClientError
 
 
 class Conversation:

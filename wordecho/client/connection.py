@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import (
@@ -22,38 +21,10 @@ from twisted.protocols.basic import LineReceiver
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
-from wordecho import wire
-from wordecho.wire import Refusal, Reply
 from wordecho.wire.framing import TOO_LONG, Framing, split_lines
+from wordecho.wire.questions import Answer, ClientError, NotWordEchoError, Questions, ServerGoneError, fell_silent
 
 DEFAULT_TIMEOUT = 10
-
-
-class ClientError(Exception):
-    """The connection is of no more use; the message is a sentence that says why."""
-
-
-class ServerGoneError(ClientError):
-    """The server cannot be reached, fell silent, sent this client away or went away."""
-
-
-class NotWordEchoError(ClientError):
-    """What answered is not a wordecho server."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"what answered is not a wordecho server: {why}.")
-
-
-class Answer(Struct, frozen=True):
-    """
-    What came for a message.
-
-    :ivar reply: what it says
-    :ivar line: the line as it came, without its ending
-    """
-
-    reply: Reply | Refusal
-    line: bytes
 
 
 class WordEchoClientProtocol(LineReceiver, TimeoutMixin):
@@ -74,10 +45,8 @@ class WordEchoClientProtocol(LineReceiver, TimeoutMixin):
         self.lost: Deferred[ClientError | None] = Deferred()
         self._framing = Framing(self.MAX_LENGTH)
         self._lines: deque[bytes] = deque()  # that have come and are not taken yet
-        self._due: deque[tuple[int, Deferred[Answer]]] = deque()
-        self._is_closed = False
+        self._questions: Questions[Deferred[Answer]] = Questions()
         self._is_overdue = False
-        self._error: ClientError | None = None
 
     def connectionMade(self) -> None:
         # Twisted's UNIX transports are TCP transports by inheritance.
@@ -88,25 +57,26 @@ class WordEchoClientProtocol(LineReceiver, TimeoutMixin):
         """
         Send ``message`` and return what comes for it.
 
+        To cancel it is to wait no longer: its reply is still due, and dropped when it comes.
+
         :param message: UTF-8 with no line feed in it
         :return: fires with the :class:`Answer`, or fails with a :class:`ClientError`
         :raises ValueError: if there is a line feed in ``message``.
         """
-        if b"\n" in message:
-            raise ValueError("a message cannot have a line feed in it")
-        if self._is_closed or self._error is not None:
-            return fail(self._error or ServerGoneError("the connection is closed."))
-        if not self._due:
+        answer: Deferred[Answer] = Deferred()
+        try:
+            self._questions.ask(message, answer)
+        except ClientError as error:
+            return fail(error)
+        if len(self._questions) == 1:
             self._is_overdue = False
             self.setTimeout(self.factory.timeout)
-        answer: Deferred[Answer] = Deferred()
-        self._due.append((len(message), answer))
         self.sendLine(message)
         return answer
 
     def close(self) -> None:
         """Close the connection; what is still due fails."""
-        self._is_closed = True
+        self._questions.close()
         self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
@@ -119,33 +89,22 @@ class WordEchoClientProtocol(LineReceiver, TimeoutMixin):
             while self._lines:
                 self.lineReceived(self._lines.popleft())
             lines = self._framing.next_lines()
-        if self._due and self._error is None:
+        if self._questions and self._questions.error is None:
             # Only now: what is done with a reply may take its time, as printing does while its reader pauses.
             self._is_overdue = False
             self.setTimeout(self.factory.timeout)
 
     def lineReceived(self, line: bytes) -> None:
-        if self._error is not None:
+        if self._questions.error is not None:
             return
         try:
-            reply = wire.decode(line)
-        except ValueError:
-            self._give_up(NotWordEchoError(f"it sent {line[:40]!r}"))
+            asker, answer = self._questions.answer(line)
+        except ClientError as error:
+            self._give_up(error)
             return
-        if isinstance(reply, Refusal) and reply.error in (wire.IDLE_TIMEOUT, wire.TOO_MANY_CONNECTIONS):
-            self._give_up(ServerGoneError(f"the server closes the connection: {reply.detail}"))
-            return
-        if not self._due:
-            self._give_up(NotWordEchoError(f"it sent {line[:40]!r} when no reply was due"))
-            return
-        length, answer = self._due[0]
-        if isinstance(reply, Reply) and reply.bytes != length:
-            self._give_up(NotWordEchoError(f"it replied to {reply.bytes} bytes when {length} were sent"))
-            return
-        self._due.popleft()
-        if not self._due:
+        if not self._questions:
             self.setTimeout(None)
-        answer.callback(Answer(reply, line))
+        asker.callback(answer)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         self._give_up(NotWordEchoError(f"it sent a line of more than {self.MAX_LENGTH} bytes"))
@@ -156,24 +115,19 @@ class WordEchoClientProtocol(LineReceiver, TimeoutMixin):
             self._is_overdue = True
             self.setTimeout(0)
             return
-        due = f"{len(self._due)} {'reply was' if len(self._due) == 1 else 'replies were'} due"
-        self._give_up(
-            ServerGoneError(f"the server fell silent: nothing came for {self.factory.timeout} seconds while {due}.")
-        )
+        self._give_up(fell_silent(self.factory.timeout, len(self._questions)))
 
     def _give_up(self, error: ClientError) -> None:
-        self._error = error
+        self._questions.give_up(error)
         self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.setTimeout(None)
-        if self._error is None and (self._due or not self._is_closed):
-            why = why_tls_failed(reason.value) or f"the connection to the server is gone: {reason.getErrorMessage()}"
-            self._error = ServerGoneError(why)
-        self.lost.callback(self._error)
-        while self._due:
-            _, answer = self._due.popleft()
-            answer.errback(self._error)
+        why = why_tls_failed(reason.value) or f"the connection to the server is gone: {reason.getErrorMessage()}"
+        self._questions.lose(ServerGoneError(why))
+        self.lost.callback(self._questions.error)
+        for asker in self._questions.abandon():
+            asker.errback(self._questions.error)
 
     def callLater(self, period: float, func: Callable[[], None]) -> IDelayedCall:
         return self.factory.reactor.callLater(period, func)

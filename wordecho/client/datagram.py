@@ -8,18 +8,23 @@ from typing import Any
 
 from twisted.internet.address import IPv6Address
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import CannotListenError, MessageLengthError
 from twisted.internet.interfaces import IAddress, IDelayedCall, IHostResolution, IReactorTime, IResolutionReceiver
 from twisted.internet.protocol import DatagramProtocol
 from twisted.protocols.policies import TimeoutMixin
 from zope.interface import implementer
 
 from wordecho import wire
-from wordecho.client.connection import DEFAULT_TIMEOUT, Answer, ClientError, NotWordEchoError, ServerGoneError
-from wordecho.wire import Reply
+from wordecho.client.connection import DEFAULT_TIMEOUT
 from wordecho.wire.datagrams import MAX_DATAGRAM, READ_SIZE
 from wordecho.wire.framing import split_ending
+from wordecho.wire.questions import Answer, ClientError, Questions, ServerGoneError, fell_silent
 
 _NOT_OPEN = "the server cannot be reached: the port is not open for datagrams."
+
+
+def _unreachable(error: OSError) -> ServerGoneError:
+    return ServerGoneError(f"the server cannot be reached: {error.strerror}.")
 
 
 class WordEchoDatagramClient(DatagramProtocol, TimeoutMixin):
@@ -40,17 +45,21 @@ class WordEchoDatagramClient(DatagramProtocol, TimeoutMixin):
         self._reactor = reactor
         self._server = (host, port)
         self._timeout = timeout
-        self._due: deque[tuple[bytes, Deferred[Answer]]] = deque()
-        self._is_closed = False
-        self._error: ClientError | None = None
+        self._questions: Questions[Deferred[Answer]] = Questions()
+        self._unsent: deque[bytes] = deque()  # the messages of the last of them
 
     def startProtocol(self) -> None:
         # A connected socket takes datagrams of nobody else, and learns when the port is not open.
-        self.transport.connect(*self._server)
+        try:
+            self.transport.connect(*self._server)
+        except OSError as error:
+            self._give_up(_unreachable(error))
 
     def ask(self, message: bytes) -> Deferred[Answer]:
         """
         Send ``message`` once those before it are answered, and return what comes for it.
+
+        To cancel it is to wait no longer: its reply is still due, and dropped when it comes.
 
         A message that fits in no datagram is refused as the server would refuse it.
 
@@ -58,71 +67,66 @@ class WordEchoDatagramClient(DatagramProtocol, TimeoutMixin):
         :return: fires with the :class:`Answer`, or fails with a :class:`ClientError`
         :raises ValueError: if there is a line feed in ``message``.
         """
-        if b"\n" in message:
-            raise ValueError("a message cannot have a line feed in it")
-        if self._is_closed or self._error is not None:
-            return fail(self._error or ServerGoneError("the connection is closed."))
         answer: Deferred[Answer] = Deferred()
-        self._due.append((message, answer))
-        if len(self._due) == 1:
-            self._send()
+        try:
+            self._questions.ask(message, answer)
+        except ClientError as error:
+            return fail(error)
+        self._unsent.append(message)
+        self._send()
         return answer
 
     def close(self) -> None:
         """Close the socket; what is still due fails."""
-        self._is_closed = True
-        self._stop()
+        if self._questions.is_open:
+            self._questions.close()
+            self._stop()
 
     def _send(self) -> None:
-        message, _ = self._due[0]
-        if len(message) > MAX_DATAGRAM:
-            refusal = wire.too_long(MAX_DATAGRAM)
-            self._settle(Answer(refusal, wire.encode(refusal)))
-            return
-        self.setTimeout(self._timeout)
-        try:
-            self.transport.write(message)
-        except OSError as error:
-            self._give_up(ServerGoneError(f"the server cannot be reached: {error.strerror}."))
+        """Send the next message, unless one is on its way."""
+        while self._unsent and not self._is_waiting and self._questions.is_open:
+            message = self._unsent.popleft()
+            if len(message) > MAX_DATAGRAM:
+                self._take(wire.encode(wire.too_long(MAX_DATAGRAM)))
+                continue
+            self.setTimeout(self._timeout)
+            try:
+                self.transport.write(message)
+            except OSError as error:
+                self._give_up(_unreachable(error))
+            except MessageLengthError:
+                why = f"this machine sends no datagram of {len(message)} bytes"
+                self._give_up(ServerGoneError(f"the server cannot be reached: {why}."))
 
-    def _settle(self, answer: Answer) -> None:
-        _, deferred = self._due.popleft()
-        self.setTimeout(None)
-        deferred.callback(answer)
-        if self._due and self._error is None:
-            # Not now: refusals of many messages in a row would be calls as deep.
-            self._reactor.callLater(0, self._send_next)
-
-    def _send_next(self) -> None:
-        if self._due and self._error is None and not self._is_closed:
-            self._send()
+    @property
+    def _is_waiting(self) -> bool:
+        return len(self._questions) > len(self._unsent)
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        if not self._due or self._error is not None:
+        if not self._is_waiting or not self._questions.is_open:
             return  # a network may bring a datagram twice
-        message, _ = self._due[0]
         line, _ = split_ending(datagram)
+        self.setTimeout(None)
+        self._take(line)
+        self._send()
+
+    def _take(self, line: bytes) -> None:
         try:
-            reply = wire.decode(line)
-        except ValueError:
-            self._give_up(NotWordEchoError(f"it sent {line[:40]!r}"))
-            return
-        if isinstance(reply, Reply) and reply.bytes != len(message):
-            self._give_up(NotWordEchoError(f"it replied to {reply.bytes} bytes when {len(message)} were sent"))
-            return
-        self._settle(Answer(reply, line))
+            asker, answer = self._questions.answer(line)
+        except ClientError as error:
+            self._give_up(error)
+        else:
+            asker.callback(answer)
 
     def connectionRefused(self) -> None:
         self._give_up(ServerGoneError(_NOT_OPEN))
 
     def timeoutConnection(self) -> None:
-        self._give_up(
-            ServerGoneError(f"the server fell silent: nothing came for {self._timeout} seconds while 1 reply was due.")
-        )
+        self._give_up(fell_silent(self._timeout, 1))
 
     def _give_up(self, error: ClientError) -> None:
-        if self._error is None:
-            self._error = error
+        if self._questions.is_open:
+            self._questions.give_up(error)
             self._stop()
 
     def _stop(self) -> None:
@@ -130,16 +134,12 @@ class WordEchoDatagramClient(DatagramProtocol, TimeoutMixin):
         self.transport.stopListening()
 
     def stopProtocol(self) -> None:
-        if self._error is None and not self._is_closed:
-            # Some reactors close a socket that the kernel has an error for, and keep the error to themselves. A socket
-            # for datagrams has but one to wait for.
-            self._error = ServerGoneError(_NOT_OPEN)
-        if self._error is None and self._due:
-            self._error = ServerGoneError("the connection is closed.")
-        self.lost.callback(self._error)
-        while self._due:
-            _, answer = self._due.popleft()
-            answer.errback(self._error)
+        # Some reactors close a socket that the kernel has an error for, and keep the error to themselves. A socket for
+        # datagrams has but one to wait for.
+        self._questions.lose(ServerGoneError(_NOT_OPEN))
+        self.lost.callback(self._questions.error)
+        for asker in self._questions.abandon():
+            asker.errback(self._questions.error)
 
     def callLater(self, period: float, func: Callable[[], None]) -> IDelayedCall:
         return self._reactor.callLater(period, func)
@@ -161,8 +161,10 @@ async def connect_datagrams(
     client = WordEchoDatagramClient(reactor, address.host, address.port, timeout=timeout)
     try:
         reactor.listenUDP(0, client, "::" if isinstance(address, IPv6Address) else "", READ_SIZE)
-    except OSError as error:
-        raise ServerGoneError(f"the server cannot be reached: {error.strerror}.") from error
+    except CannotListenError as error:
+        raise _unreachable(error.socketError) from error
+    if client._questions.error is not None:
+        raise client._questions.error
     return client
 
 

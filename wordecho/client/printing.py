@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from twisted.python import usage
 
-from wordecho.client.connection import ClientError, NotWordEchoError
+from wordecho.wire.questions import ClientError, NotWordEchoError
 
 # Exit statuses
 ALL_ANSWERED = 0
