@@ -6,7 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from twisted.python import usage
 
@@ -25,6 +25,24 @@ class Options(usage.Options):
         """Display the versions of wordecho, Unicode and ICU, and which engine answers, and exit."""
         print(versions())
         sys.exit(0)
+
+    def tls_options(self, make: Callable[..., Any]) -> Any:
+        """
+        Return what ``make`` makes of ``--cert``, ``--key`` and ``--ca``.
+
+        :param make: called with the module :mod:`wordecho.sockets.tls`, and with ``cert``, ``key`` and ``ca`` by name
+        :raises usage.UsageError: if TLS is not installed, or the files are of no use.
+        """
+        try:
+            from wordecho.sockets import tls
+        except ImportError as error:
+            raise usage.UsageError(TLS_IS_MISSING) from error
+        files = {option: self[option] for option in ("cert", "key", "ca")}
+        try:
+            return make(tls, **files)
+        except ValueError as error:
+            given = [f"--{option} {file}" for option, file in files.items() if file is not None]
+            raise usage.UsageError(f"{', '.join(given)}: {error}") from error
 
 
 def whole_number(option: str, least: int, most: int) -> Callable[[str], int]:
