@@ -9,13 +9,13 @@ from typing import Any
 from twisted.internet.address import IPv6Address
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import CannotListenError, MessageLengthError
-from twisted.internet.interfaces import IAddress, IDelayedCall, IHostResolution, IReactorTime, IResolutionReceiver
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import DatagramProtocol
 from twisted.protocols.policies import TimeoutMixin
-from zope.interface import implementer
 
 from wordecho import wire
 from wordecho.client.connection import DEFAULT_TIMEOUT
+from wordecho.sockets.names import resolve
 from wordecho.wire.datagrams import MAX_DATAGRAM, READ_SIZE
 from wordecho.wire.framing import split_ending
 from wordecho.wire.questions import Answer, ClientError, Questions, ServerGoneError, fell_silent
@@ -166,24 +166,3 @@ async def connect_datagrams(
     if client._questions.error is not None:
         raise client._questions.error
     return client
-
-
-def resolve(reactor: Any, host: str, port: int) -> Deferred[list[Any]]:
-    """Look the name ``host`` up; fires with its addresses, of :class:`IPv4Address` and :class:`IPv6Address`."""
-    resolved: Deferred[list[Any]] = Deferred()
-
-    @implementer(IResolutionReceiver)
-    class Receiver:
-        def __init__(self) -> None:
-            self._addresses: list[IAddress] = []
-
-        def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None: ...
-
-        def addressResolved(self, address: IAddress) -> None:
-            self._addresses.append(address)
-
-        def resolutionComplete(self) -> None:
-            resolved.callback(self._addresses)
-
-    reactor.nameResolver.resolveHostName(Receiver(), host, port, transportSemantics="UDP")
-    return resolved

@@ -9,11 +9,11 @@ from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString, wrapClientTLS
 from twisted.python import usage
-from zope.interface import directlyProvides, providedBy
 
 from wordecho import options
 from wordecho.client.connection import DEFAULT_TIMEOUT, WordEchoClientProtocol, connect
 from wordecho.client.datagram import WordEchoDatagramClient, connect_datagrams
+from wordecho.sockets.names import OneFamilyReactor
 from wordecho.wire import DEFAULT_PORT
 
 
@@ -107,7 +107,10 @@ class Options(options.Options):
         if self._is_name_or_address:
             reactor = self._in_one_family(reactor)
             endpoint = HostnameEndpoint(reactor, self.host, self["port"] or DEFAULT_PORT, timeout=self["timeout"])
-            return wrapClientTLS(self._tls_options(), endpoint) if self["tls"] else endpoint
+            if not self["tls"]:
+                return endpoint
+            certificates = self.tls_options(lambda tls, **files: tls.client_options(self.host, **files))
+            return wrapClientTLS(certificates, endpoint)
         if self["port"] is not None:
             raise usage.UsageError(f"--port goes with a name or an address; {self.host!r} has a port of its own.")
         try:
@@ -122,42 +125,3 @@ class Options(options.Options):
         if self["ipv4"]:
             return OneFamilyReactor(reactor, IPv4Address)
         return OneFamilyReactor(reactor, IPv6Address) if self["ipv6"] else reactor
-
-    def _tls_options(self) -> Any:
-        try:
-            from wordecho.sockets.tls import client_options
-        except ImportError as error:
-            raise usage.UsageError(options.TLS_IS_MISSING) from error
-        try:
-            return client_options(self.host, ca=self["ca"], cert=self["cert"], key=self["key"])
-        except ValueError as error:
-            given = [f"--{option} {self[option]}" for option in ("ca", "cert", "key") if self[option] is not None]
-            raise usage.UsageError(f"{', '.join(given)}: {error}") from error
-
-
-class OneFamilyReactor:
-    """A reactor for which names have addresses of one family only."""
-
-    def __init__(self, reactor: Any, family: type[IPv4Address | IPv6Address]) -> None:
-        self._reactor = reactor
-        self._family = family
-        directlyProvides(self, providedBy(reactor))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reactor, name)
-
-    @property
-    def nameResolver(self) -> OneFamilyReactor:
-        return self
-
-    def resolveHostName(
-        self,
-        resolutionReceiver: Any,
-        hostName: str,
-        portNumber: int = 0,
-        addressTypes: object = None,
-        transportSemantics: str = "TCP",
-    ) -> Any:
-        return self._reactor.nameResolver.resolveHostName(
-            resolutionReceiver, hostName, portNumber, [self._family], transportSemantics
-        )

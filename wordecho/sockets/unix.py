@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from typing import Any
 
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+
+from wordecho.sockets.overlay import Overlay
 
 try:
     import fcntl
@@ -16,19 +17,13 @@ except ImportError:  # Windows, where nothing here that needs it is to be had
     fcntl = None  # type: ignore[assignment]
 
 
-class LocalSockets:
+class LocalSockets(Overlay):
     """
     A reactor that listens on a UNIX socket whose file an earlier server has left behind, and on no other's.
 
     Twisted's own way is a lock file with the process's number in it. After a crash that number is somebody else's, or,
     in a container, that of the new server itself; then the lock holds for ever.
     """
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reactor, name)
 
     def listenUNIX(
         self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
