@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -232,6 +234,12 @@ class ServerGoneTests(ClientTestCase):
             {"the connection to the server is gone: Connection was closed cleanly."},
         )
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_where_tls_is_not_installed_a_loss_is_told_all_the_same(self) -> None:
+        with patch.dict(sys.modules, {"wordecho.sockets.tls": None}):
+            self.connection.lose()
+        error = self.successResultOf(self.connection.client.lost)
+        self.assertEqual(str(error), "the connection to the server is gone: Connection was closed cleanly.")
 
     def test_a_connection_that_is_lost_while_nothing_is_due_is_lost_all_the_same(self) -> None:
         self.connection.lose()

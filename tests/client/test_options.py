@@ -7,13 +7,16 @@ import os
 from contextlib import redirect_stdout
 from importlib.metadata import version
 from typing import Any
+from unittest.mock import Mock
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from wordecho.client import ServerGoneError
 from wordecho.client.options import Options
 
 
@@ -22,16 +25,24 @@ class NamesReactor(MemoryReactorClock):
     A reactor on which each name has the same addresses.
 
     :ivar asked: the families of each look-up
+    :ivar datagram_clients: each client of datagrams, and the address and the port that it sends to
     """
 
     def __init__(self, *hosts: str) -> None:
         super().__init__()
         self.asked: list[Any] = []
+        self.datagram_clients: list[tuple[Any, str, int]] = []
         self._addresses = [(IPv6Address if ":" in host else IPv4Address)("TCP", host, 65432) for host in hosts]
         self.nameResolver: Any = self
 
+    def listenUDP(self, port: int, protocol: Any, *_: object) -> None:
+        transport = Mock()
+        transport.connect = lambda host, port: self.datagram_clients.append((protocol, host, port))
+        transport.stopListening = protocol.doStop
+        protocol.makeConnection(transport)
+
     def resolveHostName(
-        self, receiver: Any, name: str, portNumber: int = 0, families: Any = None, semantics: str = "TCP"
+        self, receiver: Any, name: str, portNumber: int = 0, families: Any = None, transportSemantics: str = "TCP"
     ) -> Any:
         self.asked.append(families and tuple(families))
         receiver.resolutionBegan(None)
@@ -134,6 +145,18 @@ class ClientOptionsTests(SynchronousTestCase):
         attempt.buildProtocol(None).makeConnection(StringTransport())
         self.successResultOf(connected)
         self.assertTrue(reactor.connectors[0].stoppedConnecting)
+
+    def test_datagrams_go_to_the_first_address_of_the_family(self) -> None:
+        for option, host in ([], "2001:db8::1"), (["-4"], "192.0.2.1"):
+            reactor = NamesReactor("2001:db8::1", "192.0.2.1")
+            config = parse("--udp", "-t", "3", *option, "example.org")
+            client = self.successResultOf(Deferred.fromCoroutine(config.connect(reactor)))
+            self.assertEqual(reactor.datagram_clients, [(client, host, 65432)])
+            client.ask(b"one").addErrback(lambda _: None)
+            reactor.advance(2.9)
+            self.assertNoResult(client.lost)
+            reactor.advance(0.1)
+            self.assertIsInstance(self.successResultOf(client.lost), ServerGoneError)
 
     def test_the_words_of_the_message_are_joined_by_one_space(self) -> None:
         self.assertEqual(parse("::1", "Hello,", "wide  world", "", "!").message, b"Hello, wide  world  !")
