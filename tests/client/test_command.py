@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -12,23 +11,20 @@ import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, DeferredQueue, gatherResults
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
 from twisted.protocols.wire import Echo
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.processes import ENVIRONMENT, PATIENCE, client_command
 from wordecho import wire
-from wordecho.client.printing import printable
 from wordecho.server import WordEchoFactory
 from wordecho.wire import python_engine
 
@@ -266,24 +262,14 @@ async def test_nothing_that_a_server_says_can_act_on_the_terminal() -> None:
         assert (babbled[0], babbled[2]) == (b"", 4)
 
 
-class PrintableTests(SynchronousTestCase):
-    @settings(deadline=None, derandomize=True)
-    @given(st.text(st.characters(exclude_characters='"\\') | st.characters(categories=["Cc", "Cf"])))
-    @example("\x00\x1f\x7f\x80\x9f")
-    def test_all_text_can_be_printed_and_is_written_as_json_writes_it(self, text: str) -> None:
-        printed = printable(text)
-        self.assertTrue(printed.replace("\u200c", "").replace("\u200d", "").isprintable())
-        self.assertEqual(json.loads(f'"{printed}"'), text)
-
-
 # The process
 
 
 class Client(ProcessProtocol):
     """
-    ``python -m wordecho.client --json`` as a child process whose standard input stays open.
+    ``python -m wordecho.client`` as a child process whose standard input stays open.
 
-    Each stream is a new pipe, unless it is given as a descriptor, or as None to be closed.
+    Each stream is a new pipe, unless it is given as a descriptor, or as None to be closed. A shell runs ``before`` it.
 
     :ivar printed: what it has written to standard output, by pieces
     :ivar complaints: what it has written to standard error so far
@@ -292,24 +278,24 @@ class Client(ProcessProtocol):
 
     def __init__(
         self,
-        port: int,
-        *message: str,
-        stdin: str | None = "w",
+        *arguments: str,
+        stdin: int | str | None = "w",
         stdout: int | str | None = "r",
-        stderr: str | None = "r",
+        stderr: int | str | None = "r",
+        before: str = ":",
     ) -> None:
         self.printed: DeferredQueue[bytes] = DeferredQueue()
         self.complaints = ""
         self.ended: Deferred[int] = Deferred()
-        command = [sys.executable, "-m", "wordecho.client", "--json", "--port", str(port), "127.0.0.1", *message]
+        command = ["/bin/sh", "-c", f'{before}; exec "$@"', "sh", sys.executable, "-m", "wordecho.client", *arguments]
         descriptors = {number: fd for number, fd in enumerate((stdin, stdout, stderr)) if fd is not None}
         reactor.spawnProcess(self, command[0], command, env=ENVIRONMENT, childFDs=descriptors)
 
     def type(self, text: bytes) -> None:
         self.transport.write(text)  # type: ignore[union-attr]
 
-    def interrupt(self) -> None:
-        self.transport.signalProcess("INT")  # type: ignore[union-attr]
+    def signal(self, number: int) -> None:
+        self.transport.signalProcess(number)  # type: ignore[union-attr]
 
     async def line(self) -> bytes:
         return await self.printed.get().addTimeout(PATIENCE, reactor)
@@ -328,10 +314,15 @@ class Client(ProcessProtocol):
         self.ended.callback(-how.signal if how.signal else how.exitCode)
 
 
+def to(port: int, *message: str) -> tuple[str, ...]:
+    """Return the arguments of a client that prints the replies to ``message``, or to standard input, as JSON."""
+    return "--json", "--port", str(port), "127.0.0.1", *message
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_line_is_answered_before_the_next_one_is_typed() -> None:
     async with listening(real_server()) as port:
-        client = Client(port)
+        client = Client(*to(port))
         for _ in range(2):
             client.type(b"one\n")
             assert await client.line() == ONE
@@ -339,29 +330,68 @@ async def test_a_line_is_answered_before_the_next_one_is_typed() -> None:
         assert await client.status() == 0
 
 
+class Mute(Protocol):
+    """
+    A server that says nothing until it is told to.
+
+    :ivar asked: fires with the first octets that come
+    """
+
+    def __init__(self) -> None:
+        self.asked: Deferred[bytes] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self.asked.called:
+            self.asked.callback(data)
+
+
 @pytest_twisted.ensureDeferred
-async def test_an_interrupt_ends_a_client_that_waits_for_its_user() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_a_client_that_waits_for_its_user_at_once_and_in_silence(number: int) -> None:
     async with listening(real_server()) as port:
-        client = Client(port)
+        client = Client(*to(port))
         client.type(b"one\n")
         await client.line()
-        client.interrupt()
-        assert (await client.status(), client.complaints) == (-signal.SIGINT, "")
+        client.signal(number)
+        assert (await client.status(), client.complaints) == (-number, "")
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_interrupt_ends_a_client_that_waits_for_a_mute_server() -> None:
-    asked: Deferred[bytes] = Deferred()
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_a_client_that_waits_for_a_mute_server_at_once_and_in_silence(number: int) -> None:
+    server = Mute()
+    async with listening(Factory.forProtocol(lambda: server)) as port:
+        client = Client(*to(port, "one"))
+        await server.asked.addTimeout(PATIENCE, reactor)
+        client.signal(number)
+        assert (await client.status(), client.complaints) == (-number, "")
 
-    class Mute(Protocol):
-        def dataReceived(self, data: bytes) -> None:
-            asked.callback(data)
 
-    async with listening(Factory.forProtocol(Mute)) as port:
-        client = Client(port, "one")
-        await asked.addTimeout(PATIENCE, reactor)
-        client.interrupt()
-        assert (await client.status(), client.complaints) == (-signal.SIGINT, "")
+@pytest_twisted.ensureDeferred
+async def test_a_signal_that_the_client_was_started_to_ignore_is_ignored() -> None:
+    server = Mute()
+    async with listening(Factory.forProtocol(lambda: server)) as port:
+        client = Client(*to(port, "one"), before="trap '' INT TERM")
+        await server.asked.addTimeout(PATIENCE, reactor)
+        client.signal(signal.SIGINT)
+        client.signal(signal.SIGTERM)
+        server.transport.write(ONE)  # type: ignore[union-attr]
+        assert (await client.status(), client.complaints) == (0, "")
+
+
+@pytest_twisted.ensureDeferred
+async def test_input_is_read_on_when_what_was_read_is_answered(tmp_path: Path) -> None:
+    line = b"x" * 15 + b"\n"
+    file = tmp_path / "input"
+    file.write_bytes(line * 2**14)  # 256 kB
+    server = saying(b'{"unique_words":[],"word_count":1,"length":15,"bytes":15}\n' * 2**12)  # for 64 kB of them
+    async with listening(server) as port:
+        descriptor = os.open(file, os.O_RDONLY)
+        client = Client("--timeout", "0.5", *to(port), stdin=descriptor)
+        assert await client.status() == 3
+        # The offset in a file is one for all who have it open, the client among them.
+        assert os.lseek(descriptor, 0, os.SEEK_CUR) == 2**17
+        os.close(descriptor)
 
 
 async def fill(stdout: int) -> list[tuple[int, str]]:
@@ -371,7 +401,7 @@ async def fill(stdout: int) -> list[tuple[int, str]]:
     A third reply stays due, so that the two are not the end of it.
     """
     async with listening(saying(ONE + ONE)) as port:
-        clients = Client(port, "one\none\none", stdout=stdout), Client(port, stdout=stdout)
+        clients = Client(*to(port, "one\none\none"), stdout=stdout), Client(*to(port), stdout=stdout)
         os.close(stdout)
         clients[1].type(b"one\none\none\n")
         return [(await client.status(), client.complaints) for client in clients]
@@ -394,13 +424,56 @@ async def test_output_that_cannot_be_written_ends_the_client_with_the_reason() -
 @pytest_twisted.ensureDeferred
 async def test_input_or_output_that_is_closed_ends_the_client_with_the_reason() -> None:
     async with listening(real_server()) as port:
-        for client, closed in ((Client(port, stdin=None), "input"), (Client(port, "one", stdout=None), "output")):
+        for client, closed in (
+            (Client(*to(port), stdin=None), "input"),
+            (Client(*to(port, "one"), stdout=None), "output"),
+        ):
             assert await client.status() == 74
             assert client.complaints == f"wordecho: standard {closed} is closed.\n"
 
 
 @pytest_twisted.ensureDeferred
+async def test_input_that_cannot_be_read_ends_the_client_with_the_reason() -> None:
+    unreadable = os.open(os.devnull, os.O_WRONLY)
+    async with listening(real_server()) as port:
+        client = Client(*to(port), stdin=unreadable)
+        os.close(unreadable)
+        assert await client.status() == 74
+    assert client.complaints == "wordecho: cannot read standard input: Bad file descriptor.\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux's own device")
+@pytest_twisted.ensureDeferred
+async def test_help_that_cannot_be_written_or_that_nobody_reads_ends_as_replies_do() -> None:
+    reader, unread = os.pipe()
+    os.close(reader)
+    full = os.open("/dev/full", os.O_WRONLY)
+    for output, ended in (
+        (unread, (141, "")),
+        (full, (74, "wordecho: cannot write to standard output: No space left on device.\n")),
+    ):
+        client = Client("--help", stdout=output)
+        os.close(output)
+        assert (await client.status(), client.complaints) == ended
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux's own device")
+@pytest_twisted.ensureDeferred
+async def test_complaints_that_cannot_be_written_change_no_exit_status() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    async with (
+        listening(saying(python_engine.answer(b"\xff") + b"\n")) as refusing,
+        listening(saying(b"what?\n")) as another,
+    ):
+        refused = Client("--port", str(refusing), "127.0.0.1", "one", stderr=full)
+        not_wordecho = Client(*to(another, "one"), stderr=full)
+        wrong_usage = Client("--colour", stderr=full)
+        os.close(full)
+        assert [await client.status() for client in (refused, not_wordecho, wrong_usage)] == [1, 4, 2]
+
+
+@pytest_twisted.ensureDeferred
 async def test_where_standard_error_is_closed_no_complaint_takes_the_place_of_a_reply() -> None:
     async with listening(saying(b"", hangs_up=True)) as port:
-        client = Client(port, "one", stderr=None)
+        client = Client(*to(port, "one"), stderr=None)
         assert (await client.status(), client.printed.pending) == (3, [])

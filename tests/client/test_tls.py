@@ -20,7 +20,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from tests.furniture.processes import PATIENCE
 from wordecho.client import Answer, ServerGoneError
 from wordecho.client.options import Options
-from wordecho.server.connection import WordEchoFactory
+from wordecho.server import WordEchoFactory
 from wordecho.sockets import tls
 
 reactor: Any = _reactor
