@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
+import pytest_twisted
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError, MessageLengthError
 from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.furniture.processes import PATIENCE, client_command, listening_twistd, port_of
+from tests.furniture.sockets import needs_ipv6
 from wordecho import wire
 from wordecho.client import (
     Answer,
@@ -22,6 +27,7 @@ from wordecho.client import (
     WordEchoDatagramClient,
     connect_datagrams,
 )
+from wordecho.wire import python_engine
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}'
 TWO = b'{"unique_words":["two"],"word_count":1,"length":3,"bytes":3}'
@@ -314,3 +320,56 @@ class ConnectTests(SynchronousTestCase):
     def test_no_socket_to_be_had_is_a_sentence(self) -> None:
         error = CannotListenError("", 0, OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
         self.assert_fails(Reactor(IPV4, error=error), "the server cannot be reached: Too many open files.")
+
+
+# Real sockets
+
+
+@needs_ipv6
+@pytest_twisted.ensureDeferred
+async def test_the_client_sends_each_message_as_a_datagram() -> None:
+    async with listening_twistd("--port", "0", "--udp", "0") as (_, address):
+        ask = "--udp", "-p", str(port_of(address))
+        shown = b"1 word, 1 unique, 3 characters, 3 bytes\none\n"
+        for host in (["-4", "localhost"], ["::1"], ["-6", "::1"], ["127.0.0.1"]):
+            assert await client_command(*ask, *host, "one") == (shown, "", 0)
+        messages = b"".join(b"message %d\n" % number for number in range(1000))
+        out, err, status = await client_command(*ask, "--json", "127.0.0.1", stdin=messages)
+        assert out.splitlines() == [python_engine.answer(message) for message in messages.splitlines()]
+        assert (err, status) == ("", 0)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_client_says_what_became_of_a_message_that_is_refused() -> None:
+    messages = b"\n".join([b"\xff", b"x" * 65_508, b"x" * 65_507, b"one"])
+    async with listening_twistd("--port", "0", "--interface", "127.0.0.1", "--udp", "0") as (_, address):
+        out, err, status = await client_command("--udp", "-p", str(port_of(address)), "127.0.0.1", stdin=messages)
+    first, second, third = err.splitlines()
+    assert first.startswith("wordecho: message 1 was refused (not-utf-8): ")
+    assert second.startswith("wordecho: message 2 was refused (too-long): ")
+    assert third.startswith("wordecho: message 3 was refused (reply-too-long): ")  # the message itself fits in one
+    assert (out, status) == (b"1 word, 1 unique, 3 characters, 3 bytes\none\n", 1)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_that_is_not_there_is_mute_or_another_one() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = str(bound.getsockname()[1])
+        mute = await client_command("--udp", "-p", port, "--timeout", "0.5", "127.0.0.1", "one")
+
+        def answer_nonsense() -> None:
+            bound.settimeout(PATIENCE)
+            while (received := bound.recvfrom(1024))[0] != b"else":
+                pass
+            bound.sendto(b"what?", received[1])
+
+        answering = deferToThread(answer_nonsense)
+        another = await client_command("--udp", "-p", port, "127.0.0.1", "else")
+        await answering
+    gone = await client_command("--udp", "-p", port, "127.0.0.1", "one")
+    nowhere = await client_command("--udp", "-6", "no-such-name.invalid", "one")
+    assert mute == (b"", "wordecho: the server fell silent: nothing came for 0.5 seconds while 1 reply was due.\n", 3)
+    assert another == (b"", "wordecho: what answered is not a wordecho server: it sent b'what?'.\n", 4)
+    assert gone == (b"", "wordecho: the server cannot be reached: the port is not open for datagrams.\n", 3)
+    assert nowhere == (b"", "wordecho: the server cannot be reached: no-such-name.invalid has no address.\n", 3)

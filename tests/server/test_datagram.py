@@ -14,7 +14,7 @@ from twisted.internet.error import MessageLengthError
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.furniture.processes import PATIENCE, client_command, ending, listening_twistd, port_of, spawn_twistd
+from tests.furniture.processes import PATIENCE, ending, listening_twistd, port_of, spawn_twistd
 from tests.furniture.snippets import ROOT
 from tests.furniture.sockets import needs_ipv6
 from wordecho.server.datagram import WordEchoDatagramProtocol
@@ -210,55 +210,3 @@ async def test_a_stop_ends_datagrams_too() -> None:
     async with ending(spawn_twistd("--port", "0", "--interface", "127.0.0.1", "--udp", "0")) as child:
         await child.listens(2)
     assert "Traceback" not in child.log
-
-
-# The client
-
-
-@needs_ipv6
-@pytest_twisted.ensureDeferred
-async def test_the_client_sends_each_message_as_a_datagram() -> None:
-    async with listening_twistd("--port", "0", "--udp", "0") as (_, address):
-        ask = "--udp", "-p", str(port_of(address))
-        shown = b"1 word, 1 unique, 3 characters, 3 bytes\none\n"
-        for host in (["-4", "localhost"], ["::1"], ["-6", "::1"], ["127.0.0.1"]):
-            assert await client_command(*ask, *host, "one") == (shown, "", 0)
-        messages = b"".join(b"message %d\n" % number for number in range(1000))
-        out, err, status = await client_command(*ask, "--json", "127.0.0.1", stdin=messages)
-        assert out.splitlines() == [python_engine.answer(message) for message in messages.splitlines()]
-        assert (err, status) == ("", 0)
-
-
-@pytest_twisted.ensureDeferred
-async def test_the_client_says_what_became_of_a_message_that_is_refused() -> None:
-    messages = b"\xff\n" + b"x" * 65_508 + b"\n" + b"one\n"
-    async with listening_twistd("--port", "0", "--interface", "127.0.0.1", "--udp", "0") as (_, address):
-        out, err, status = await client_command("--udp", "-p", str(port_of(address)), "127.0.0.1", stdin=messages)
-    first, second = err.splitlines()
-    assert first.startswith("wordecho: message 1 was refused (not-utf-8): ")
-    assert second.startswith("wordecho: message 2 was refused (too-long): ")
-    assert (out, status) == (b"1 word, 1 unique, 3 characters, 3 bytes\none\n", 1)
-
-
-@pytest_twisted.ensureDeferred
-async def test_a_server_that_is_not_there_is_mute_or_another_one() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
-        bound.bind(("127.0.0.1", 0))
-        port = str(bound.getsockname()[1])
-        mute = await client_command("--udp", "-p", port, "--timeout", "0.5", "127.0.0.1", "one")
-
-        def answer_nonsense() -> None:
-            bound.settimeout(PATIENCE)
-            while (received := bound.recvfrom(1024))[0] != b"else":
-                pass
-            bound.sendto(b"what?", received[1])
-
-        answering = deferToThread(answer_nonsense)
-        another = await client_command("--udp", "-p", port, "127.0.0.1", "else")
-        await answering
-    gone = await client_command("--udp", "-p", port, "127.0.0.1", "one")
-    nowhere = await client_command("--udp", "-6", "no-such-name.invalid", "one")
-    assert mute == (b"", "wordecho: the server fell silent: nothing came for 0.5 seconds while 1 reply was due.\n", 3)
-    assert another == (b"", "wordecho: what answered is not a wordecho server: it sent b'what?'.\n", 4)
-    assert gone == (b"", "wordecho: the server cannot be reached: the port is not open for datagrams.\n", 3)
-    assert nowhere == (b"", "wordecho: the server cannot be reached: no-such-name.invalid has no address.\n", 3)
