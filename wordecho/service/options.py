@@ -169,7 +169,7 @@ class Options(options.Options):
             self.endpoints.append(tcp_endpoint(reactor, port, self["interface"]))
         if self["udp"] is not None:
             self.endpoints.append(DatagramEndpoint(reactor, self["udp"], self["interface"]))
-        tls = self._tls_options()
+        tls = self._certificates()
         for description in self._descriptions:
             try:
                 self.endpoints.append(endpoint_from_string(reactor, description, tls))
@@ -179,7 +179,7 @@ class Options(options.Options):
                     f"{description!r}: {str(error).rstrip('.')}."
                 ) from error
 
-    def _tls_options(self) -> Any:
+    def _certificates(self) -> Any:
         """
         Return the ``CertificateOptions`` for ``tls:`` endpoints, None where no certificate is given.
 
@@ -195,11 +195,4 @@ class Options(options.Options):
             raise usage.UsageError(f"--ca {self['ca']} goes with tls: endpoints; an ssl: endpoint would take anybody.")
         if self["cert"] is None:
             raise usage.UsageError(f"{given[-1]} needs --cert, the certificate of the server.")
-        try:
-            from wordecho.sockets.tls import server_options
-        except ImportError as error:
-            raise usage.UsageError(options.TLS_IS_MISSING) from error
-        try:
-            return server_options(self["cert"], self["key"], self["ca"])
-        except ValueError as error:
-            raise usage.UsageError(f"{', '.join(given)}: {error}") from error
+        return self.tls_options(lambda tls, **files: tls.server_options(**files))
