@@ -19,11 +19,10 @@ import pytest_twisted
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, DeferredQueue, gatherResults
 from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols.wire import Echo
-from twisted.python.failure import Failure
 
-from tests.furniture.processes import ENVIRONMENT, PATIENCE, client_command
+from tests.furniture.processes import PATIENCE, Child, client_command, start
 from wordecho import wire
 from wordecho.server import WordEchoFactory
 from wordecho.wire import python_engine
@@ -265,15 +264,13 @@ async def test_nothing_that_a_server_says_can_act_on_the_terminal() -> None:
 # The process
 
 
-class Client(ProcessProtocol):
+class Client(Child):
     """
     ``python -m wordecho.client`` as a child process whose standard input stays open.
 
     Each stream is a new pipe, unless it is given as a descriptor, or as None to be closed. A shell runs ``before`` it.
 
     :ivar printed: what it has written to standard output, by pieces
-    :ivar complaints: what it has written to standard error so far
-    :ivar ended: fires with its exit status, or with minus the signal that ended it
     """
 
     def __init__(
@@ -284,34 +281,25 @@ class Client(ProcessProtocol):
         stderr: int | str | None = "r",
         before: str = ":",
     ) -> None:
+        super().__init__()
         self.printed: DeferredQueue[bytes] = DeferredQueue()
-        self.complaints = ""
-        self.ended: Deferred[int] = Deferred()
         command = ["/bin/sh", "-c", f'{before}; exec "$@"', "sh", sys.executable, "-m", "wordecho.client", *arguments]
         descriptors = {number: fd for number, fd in enumerate((stdin, stdout, stderr)) if fd is not None}
-        reactor.spawnProcess(self, command[0], command, env=ENVIRONMENT, childFDs=descriptors)
+        start(self, *command, childFDs=descriptors)
+
+    @property
+    def complaints(self) -> str:
+        """What it has written to standard error so far."""
+        return self.errors.decode()
 
     def type(self, text: bytes) -> None:
         self.transport.write(text)  # type: ignore[union-attr]
 
-    def signal(self, number: int) -> None:
-        self.transport.signalProcess(number)  # type: ignore[union-attr]
-
     async def line(self) -> bytes:
         return await self.printed.get().addTimeout(PATIENCE, reactor)
 
-    async def status(self) -> int:
-        return await self.ended.addTimeout(PATIENCE, reactor)
-
     def outReceived(self, data: bytes) -> None:
         self.printed.put(data)
-
-    def errReceived(self, data: bytes) -> None:
-        self.complaints += data.decode()
-
-    def processEnded(self, reason: Failure) -> None:
-        how: Any = reason.value
-        self.ended.callback(-how.signal if how.signal else how.exitCode)
 
 
 def to(port: int, *message: str) -> tuple[str, ...]:
@@ -327,7 +315,7 @@ async def test_a_line_is_answered_before_the_next_one_is_typed() -> None:
             client.type(b"one\n")
             assert await client.line() == ONE
         client.transport.closeStdin()  # type: ignore[union-attr]
-        assert await client.status() == 0
+        assert await client.ended == 0
 
 
 class Mute(Protocol):
@@ -346,25 +334,25 @@ class Mute(Protocol):
 
 
 @pytest_twisted.ensureDeferred
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_ends_a_client_that_waits_for_its_user_at_once_and_in_silence(number: int) -> None:
+@pytest.mark.parametrize("name", ["INT", "TERM"])
+async def test_a_signal_ends_a_client_that_waits_for_its_user_at_once_and_in_silence(name: str) -> None:
     async with listening(real_server()) as port:
         client = Client(*to(port))
         client.type(b"one\n")
         await client.line()
-        client.signal(number)
-        assert (await client.status(), client.complaints) == (-number, "")
+        client.signal(name)
+        assert (await client.ended, client.complaints) == (-getattr(signal, f"SIG{name}"), "")
 
 
 @pytest_twisted.ensureDeferred
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_ends_a_client_that_waits_for_a_mute_server_at_once_and_in_silence(number: int) -> None:
+@pytest.mark.parametrize("name", ["INT", "TERM"])
+async def test_a_signal_ends_a_client_that_waits_for_a_mute_server_at_once_and_in_silence(name: str) -> None:
     server = Mute()
     async with listening(Factory.forProtocol(lambda: server)) as port:
         client = Client(*to(port, "one"))
         await server.asked.addTimeout(PATIENCE, reactor)
-        client.signal(number)
-        assert (await client.status(), client.complaints) == (-number, "")
+        client.signal(name)
+        assert (await client.ended, client.complaints) == (-getattr(signal, f"SIG{name}"), "")
 
 
 @pytest_twisted.ensureDeferred
@@ -373,10 +361,10 @@ async def test_a_signal_that_the_client_was_started_to_ignore_is_ignored() -> No
     async with listening(Factory.forProtocol(lambda: server)) as port:
         client = Client(*to(port, "one"), before="trap '' INT TERM")
         await server.asked.addTimeout(PATIENCE, reactor)
-        client.signal(signal.SIGINT)
-        client.signal(signal.SIGTERM)
+        client.signal("INT")
+        client.signal("TERM")
         server.transport.write(ONE)  # type: ignore[union-attr]
-        assert (await client.status(), client.complaints) == (0, "")
+        assert (await client.ended, client.complaints) == (0, "")
 
 
 @pytest_twisted.ensureDeferred
@@ -388,7 +376,7 @@ async def test_input_is_read_on_when_what_was_read_is_answered(tmp_path: Path) -
     async with listening(server) as port:
         descriptor = os.open(file, os.O_RDONLY)
         client = Client("--timeout", "0.5", *to(port), stdin=descriptor)
-        assert await client.status() == 3
+        assert await client.ended == 3
         # The offset in a file is one for all who have it open, the client among them.
         assert os.lseek(descriptor, 0, os.SEEK_CUR) == 2**17
         os.close(descriptor)
@@ -404,7 +392,7 @@ async def fill(stdout: int) -> list[tuple[int, str]]:
         clients = Client(*to(port, "one\none\none"), stdout=stdout), Client(*to(port), stdout=stdout)
         os.close(stdout)
         clients[1].type(b"one\none\none\n")
-        return [(await client.status(), client.complaints) for client in clients]
+        return [(await client.ended, client.complaints) for client in clients]
 
 
 @pytest_twisted.ensureDeferred
@@ -428,7 +416,7 @@ async def test_input_or_output_that_is_closed_ends_the_client_with_the_reason() 
             (Client(*to(port), stdin=None), "input"),
             (Client(*to(port, "one"), stdout=None), "output"),
         ):
-            assert await client.status() == 74
+            assert await client.ended == 74
             assert client.complaints == f"wordecho: standard {closed} is closed.\n"
 
 
@@ -438,7 +426,7 @@ async def test_input_that_cannot_be_read_ends_the_client_with_the_reason() -> No
     async with listening(real_server()) as port:
         client = Client(*to(port), stdin=unreadable)
         os.close(unreadable)
-        assert await client.status() == 74
+        assert await client.ended == 74
     assert client.complaints == "wordecho: cannot read standard input: Bad file descriptor.\n"
 
 
@@ -454,7 +442,7 @@ async def test_help_that_cannot_be_written_or_that_nobody_reads_ends_as_replies_
     ):
         client = Client("--help", stdout=output)
         os.close(output)
-        assert (await client.status(), client.complaints) == ended
+        assert (await client.ended, client.complaints) == ended
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux's own device")
@@ -469,11 +457,11 @@ async def test_complaints_that_cannot_be_written_change_no_exit_status() -> None
         not_wordecho = Client(*to(another, "one"), stderr=full)
         wrong_usage = Client("--colour", stderr=full)
         os.close(full)
-        assert [await client.status() for client in (refused, not_wordecho, wrong_usage)] == [1, 4, 2]
+        assert [await client.ended for client in (refused, not_wordecho, wrong_usage)] == [1, 4, 2]
 
 
 @pytest_twisted.ensureDeferred
 async def test_where_standard_error_is_closed_no_complaint_takes_the_place_of_a_reply() -> None:
     async with listening(saying(b"", hangs_up=True)) as port:
         client = Client(*to(port, "one"), stderr=None)
-        assert (await client.status(), client.printed.pending) == (3, [])
+        assert (await client.ended, client.printed.pending) == (3, [])
