@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectingCancelledError, ConnectionDone, ConnectionRefusedError
@@ -16,6 +17,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.furniture.transports import Transport, UNIXTransport
 from wordecho import wire
 from wordecho.client import (
     Answer,
@@ -77,6 +79,18 @@ class MessageTests(ClientTestCase):
     def test_a_message_goes_out_at_once_with_crlf(self) -> None:
         self.connection.ask(b"one", b"", "été".encode())
         self.assertEqual(self.connection.sent(), b"one\r\n\r\n\xc3\xa9t\xc3\xa9\r\n")
+
+    def test_a_message_does_not_wait_for_the_acknowledgement_of_the_one_before(self) -> None:
+        transport = Transport()
+        WordEchoClientFactory(self.clock).buildProtocol(None).makeConnection(transport)
+        self.assertEqual(transport.options, {"TCP_NODELAY"})
+
+    def test_a_unix_socket_whose_options_are_not_to_be_set_is_as_good(self) -> None:
+        transport = UNIXTransport(UNIXAddress(None))
+        client = WordEchoClientFactory(self.clock).buildProtocol(None)
+        client.makeConnection(transport)
+        client.ask(b"one")
+        self.assertEqual(transport.value(), b"one\r\n")
 
     def test_a_message_with_a_line_feed_is_the_callers_mistake(self) -> None:
         with self.assertRaises(ValueError):
