@@ -10,10 +10,8 @@ from typing import Any, NoReturn
 
 from twisted.python import usage
 
+from wordecho.settings import MAX_SECONDS, Setting
 from wordecho.wire.engine import versions
-
-# Above this the reactor's own arithmetic with milliseconds ends.
-MAX_SECONDS = 604_800
 
 TLS_IS_MISSING = "TLS needs more than is installed; install wordecho[tls], as in pip install '.[tls]'."
 
@@ -43,6 +41,15 @@ class Options(usage.Options):
         except ValueError as error:
             given = [f"--{option} {file}" for option, file in files.items() if file is not None]
             raise usage.UsageError(f"{', '.join(given)}: {error}") from error
+
+
+def parameter(setting: Setting, text: str) -> list[Any]:
+    """Return the entry of ``setting`` in ``optParameters``; ``text`` says what it is."""
+    if setting.unit == "seconds":
+        convert: Callable[[str], float] = seconds(setting.name)
+    else:
+        convert = whole_number(setting.name, setting.least, setting.most)
+    return [setting.name, None, setting.default, text, convert]
 
 
 def whole_number(option: str, least: int, most: int) -> Callable[[str], int]:

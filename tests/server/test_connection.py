@@ -13,7 +13,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.furniture.contract import EMPTY, ONE, TWO, TWO_UNTERMINATED
 from tests.furniture.engines import replace_by_each_engine
 from tests.furniture.kinds import Connection, add_each_kind
-from wordecho import wire
 from wordecho.server import WordEchoFactory
 from wordecho.settings import FAREWELL_TIMEOUT
 from wordecho.wire.engine import ENGINE, Engine
@@ -456,7 +455,6 @@ class DefaultTests(SynchronousTestCase):
             (factory.max_length, factory.guests.max_connections, factory.idle_timeout, factory.quiet_period),
             (65536, 10_000, 300, 2),
         )
-        self.assertEqual(wire.DEFAULT_PORT, 65432)
 
 
 # What TLS does not have, the half-close, and what of back-pressure is its own, is in tests/sockets/test_tls.py.

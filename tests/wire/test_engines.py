@@ -199,9 +199,10 @@ class RefusalTests(EngineTestCase):
         self.assertEqual(decode(self.answer(b"four", max_length=4)), Reply(["four"], word_count=1, length=4, bytes=4))
         self.assert_refusal(self.answer(b"fiver", max_length=4), error="too-long", limit=4)
 
-    def test_the_maximum_length_is_65536_bytes_unless_told(self) -> None:
-        self.assertIsInstance(decode(self.answer(b"-" * 65536)), Reply)
-        self.assert_refusal(self.answer(b"-" * 65537), error="too-long", limit=65536)
+    def test_a_message_may_have_as_many_bytes_as_the_caller_says(self) -> None:
+        self.assertIsInstance(decode(self.answer(b"-" * 65537)), Reply)
+        self.assertIsInstance(decode(self.answer(b"-" * 6, max_length=6)), Reply)
+        self.assert_refusal(self.answer(b"-" * 7, max_length=6), error="too-long", limit=6)
 
     def test_the_length_is_in_bytes(self) -> None:
         self.assert_refusal(self.answer("ééé".encode(), max_length=5), error="too-long", limit=5)

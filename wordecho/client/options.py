@@ -13,8 +13,8 @@ from twisted.python import usage
 from wordecho import options
 from wordecho.client.connection import DEFAULT_TIMEOUT, WordEchoClientProtocol, connect
 from wordecho.client.datagram import WordEchoDatagramClient, connect_datagrams
+from wordecho.settings import PORT
 from wordecho.sockets.names import OneFamilyReactor
-from wordecho.wire import DEFAULT_PORT
 
 
 class Options(options.Options):
@@ -31,7 +31,7 @@ class Options(options.Options):
         "failed."
     )
     optParameters = [  # noqa: RUF012 (Twisted's own way to declare them)
-        ["port", "p", None, f"TCP or UDP port [default: {DEFAULT_PORT}]", options.whole_number("port", 1, 65535)],
+        ["port", "p", None, f"TCP or UDP port [default: {PORT.default}]", options.whole_number("port", 1, 65535)],
         [
             "timeout",
             "t",
@@ -94,7 +94,7 @@ class Options(options.Options):
         """
         if self["udp"]:
             return await connect_datagrams(
-                self._in_one_family(reactor), self.host, self["port"] or DEFAULT_PORT, timeout=self["timeout"]
+                self._in_one_family(reactor), self.host, self["port"] or PORT.default, timeout=self["timeout"]
             )
         return await connect(reactor, self.endpoint(reactor), timeout=self["timeout"])
 
@@ -106,7 +106,7 @@ class Options(options.Options):
         """
         if self._is_name_or_address:
             reactor = self._in_one_family(reactor)
-            endpoint = HostnameEndpoint(reactor, self.host, self["port"] or DEFAULT_PORT, timeout=self["timeout"])
+            endpoint = HostnameEndpoint(reactor, self.host, self["port"] or PORT.default, timeout=self["timeout"])
             if not self["tls"]:
                 return endpoint
             certificates = self.tls_options(lambda tls, **files: tls.client_options(self.host, **files))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.interfaces import IReactorTime
@@ -15,22 +14,12 @@ from wordecho.service.options import Options
 from wordecho.service.service import WordEchoService
 from wordecho.service.supervisor import LONGEST_SILENCE
 from wordecho.service.workers import WorkersService
-from wordecho.wire import DEFAULT_PORT
+from wordecho.settings import PORT
+from wordecho.sockets.amendments import use_monotonic_clock
 
 # Octets of one message that a worker answers in a second, at least: a third of what was measured of the dearest text.
 # While it does, it reports nothing, and must not be taken for dead.
 LEAST_RATE = 100_000
-
-
-def use_monotonic_clock(reactor: Any) -> None:
-    """
-    Have ``reactor`` tell the time by a clock that never jumps.
-
-    Twisted's reactors go by the wall clock: set forward, it would time out every connection at once; set back, no timer
-    would run until it has caught up.
-    """
-    if not reactor.getDelayedCalls():  # those would never run
-        reactor.seconds = time.monotonic
 
 
 def makeService(options: Options) -> IService:
@@ -66,7 +55,7 @@ def _make_workers(options: Options) -> IService:
     return WorkersService(
         reactor,
         options["interface"],
-        DEFAULT_PORT if options["port"] is None else options["port"],
+        PORT.default if options["port"] is None else options["port"],
         options["workers"],
         ["-n", "--pidfile=", *chosen, "wordecho", *options.arguments],
         drain_timeout=options["drain-timeout"],

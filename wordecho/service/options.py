@@ -11,11 +11,11 @@ from typing import Any
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.python import usage
 
-from wordecho import options
+from wordecho import options, settings
 from wordecho.server.endpoints import DatagramEndpoint, Endpoint, endpoint_from_string
 from wordecho.service import worker
+from wordecho.settings import PORT, WORKERS
 from wordecho.sockets.endpoints import tcp_endpoint
-from wordecho.wire import DEFAULT_MAX_LENGTH, DEFAULT_PORT
 
 
 def ip_address(value: str) -> str:
@@ -25,7 +25,9 @@ def ip_address(value: str) -> str:
 
 
 def number_of_workers(value: str) -> int:
-    number = os.cpu_count() or 1 if value == "auto" else options.whole_number("workers", 1, 1024)(value)
+    number = (
+        os.cpu_count() or 1 if value == "auto" else options.whole_number("workers", WORKERS.least, WORKERS.most)(value)
+    )
     if number > 1 and value != "auto" and not worker.can_share_port():
         raise usage.UsageError(
             f"--workers takes no more than 1 on this platform, where a port cannot be shared, not {value!r}."
@@ -51,8 +53,8 @@ class Options(options.Options):
             "port",
             "p",
             None,
-            f"TCP port to listen on, 0 for any free one [default: {DEFAULT_PORT}, none where --listen is given]",
-            options.whole_number("port", 0, 65535),
+            f"TCP port to listen on, 0 for any free one [default: {PORT.default}, none where --listen is given]",
+            options.whole_number("port", PORT.least, PORT.most),
         ],
         ["interface", "i", None, "address to listen on [default: all, IPv6 and IPv4]", ip_address],
         [
@@ -65,55 +67,26 @@ class Options(options.Options):
         ["cert", None, None, "file of the certificate of tls: endpoints, in PEM, with its chain after it"],
         ["key", None, None, "file of its private key, in PEM [default: the file of --cert]"],
         ["ca", None, None, "file of the authorities that must vouch for the clients of tls: endpoints [default: none]"],
-        [
-            "max-length",
-            None,
-            DEFAULT_MAX_LENGTH,
-            "bytes in a message",
-            options.whole_number("max-length", 1, 2**30),
-        ],
-        [
-            "max-connections",
-            None,
-            10_000,
-            "connections at once",
-            options.whole_number("max-connections", 1, 10**6),
-        ],
-        [
-            "max-connections-per-host",
-            None,
-            0,
-            "connections at once from one address, 0 for no such limit",
-            options.whole_number("max-connections-per-host", 0, 10**6),
-        ],
-        [
-            "idle-timeout",
-            None,
-            300,
-            "seconds without a byte after which a connection is closed, 0 for never",
-            options.seconds("idle-timeout"),
-        ],
-        [
-            "quiet-period",
-            None,
-            2,
+        options.parameter(settings.MAX_LENGTH, "bytes in a message"),
+        options.parameter(settings.MAX_CONNECTIONS, "connections at once"),
+        options.parameter(
+            settings.MAX_CONNECTIONS_PER_HOST, "connections at once from one address, 0 for no such limit"
+        ),
+        options.parameter(
+            settings.IDLE_TIMEOUT, "seconds without a byte after which a connection is closed, 0 for never"
+        ),
+        options.parameter(
+            settings.QUIET_PERIOD,
             "seconds after which the message of a client that has never sent a line feed is answered, 0 for never",
-            options.seconds("quiet-period"),
-        ],
+        ),
         [
             "workers",
             None,
-            1,
+            WORKERS.default,
             "processes that share the port, auto for one for each core; the limits are those of each of them",
             number_of_workers,
         ],
-        [
-            "drain-timeout",
-            None,
-            10,
-            "seconds that a stop may take to answer what is due",
-            options.seconds("drain-timeout"),
-        ],
+        options.parameter(settings.DRAIN_TIMEOUT, "seconds that a stop may take to answer what is due"),
     ]
     optFlags = [  # noqa: RUF012
         ["ignore-case", None, "count words that differ in nothing but case as one unique word"],
@@ -165,7 +138,7 @@ class Options(options.Options):
         if worker.is_worker():
             self.endpoints.append(worker.adopted_endpoint(reactor))
         elif self["port"] is not None or not self._descriptions:
-            port = DEFAULT_PORT if self["port"] is None else self["port"]
+            port = PORT.default if self["port"] is None else self["port"]
             self.endpoints.append(tcp_endpoint(reactor, port, self["interface"]))
         if self["udp"] is not None:
             self.endpoints.append(DatagramEndpoint(reactor, self["udp"], self["interface"]))

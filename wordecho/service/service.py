@@ -18,7 +18,7 @@ from wordecho.server.factory import WordEchoFactory
 from wordecho.service.descriptors import SPARE_DESCRIPTORS, raise_descriptor_limit
 from wordecho.service.signals import SecondSignal
 from wordecho.sockets.addresses import show_port
-from wordecho.sockets.ports import rest_when_exhausted
+from wordecho.sockets.amendments import rest_when_exhausted
 from wordecho.wire.engine import versions
 
 

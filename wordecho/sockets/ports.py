@@ -1,16 +1,13 @@
-"""What a listening port should do that Twisted's does not: lose no connection at its end, and rest when it must."""
+"""What a listening port should do that Twisted's does not: lose no connection at its end."""
 
 from __future__ import annotations
 
 import select
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime, IReadDescriptor
+from twisted.internet.interfaces import IReadDescriptor
 
 BACKLOG = 1024  # connections that may wait to be accepted
-
-# Seconds that a port rests when the process has no descriptor left to accept with.
-REST = 1
 
 
 def has_pending(port: Any) -> bool:
@@ -29,28 +26,3 @@ def accept_pending(port: Any) -> None:
             if not has_pending(port):
                 break
             port.doRead()
-
-
-def rest_when_exhausted(port: Any, clock: IReactorTime) -> None:
-    """
-    Have ``port`` wait a while where it cannot accept what is pending.
-
-    Twisted keeps a descriptor in reserve, to take and close what it cannot serve; where that is lost too, it would be
-    told of the pending connection again at once, without end.
-    """
-    if not hasattr(port, "sessionno"):  # the number of the next connection: a port of Twisted's for streams
-        return
-    accept = port.doRead
-
-    def doRead() -> None:
-        accepted_before = port.sessionno
-        accept()
-        if port.sessionno == accepted_before and has_pending(port):
-            port.stopReading()
-            clock.callLater(REST, resume)
-
-    def resume() -> None:
-        if port.connected:
-            port.startReading()
-
-    port.doRead = doRead

@@ -1,8 +1,6 @@
 """The contract, octets in and octets out: what is said on the wire, and what is answered. No input or output."""
 
 from wordecho.wire.replies import (
-    DEFAULT_MAX_LENGTH,
-    DEFAULT_PORT,
     IDLE_TIMEOUT,
     NOT_UTF_8,
     REPLY_TOO_LONG,
@@ -20,8 +18,6 @@ from wordecho.wire.replies import (
 )
 
 __all__ = [
-    "DEFAULT_MAX_LENGTH",
-    "DEFAULT_PORT",
     "IDLE_TIMEOUT",
     "NOT_UTF_8",
     "REPLY_TOO_LONG",

@@ -9,10 +9,10 @@ The engine in C: what :mod:`wordecho.wire.python_engine` answers, for a fraction
 from __future__ import annotations
 
 import secrets
+import sys
 
 from wordecho import _native
 from wordecho.wire import python_engine
-from wordecho.wire.replies import DEFAULT_MAX_LENGTH
 
 NAME = "native"
 
@@ -22,7 +22,7 @@ _SEED = secrets.randbits(64)
 
 def answer(
     message: bytes,
-    max_length: int = DEFAULT_MAX_LENGTH,
+    max_length: int = sys.maxsize,
     ignore_case: bool = False,
     counts: bool = False,
     *,

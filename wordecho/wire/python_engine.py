@@ -6,20 +6,21 @@ It needs no compiler, and has all messages to itself that the native kernel leav
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from msgspec.structs import asdict
 
 from wordecho.text.analysis import analyze, analyze_texts
 from wordecho.wire.framing import split_lines
-from wordecho.wire.replies import DEFAULT_MAX_LENGTH, Refusal, Reply, encode, not_utf_8, too_long
+from wordecho.wire.replies import Refusal, Reply, encode, not_utf_8, too_long
 
 NAME = "Python"
 
 
 def answer(
     message: bytes,
-    max_length: int = DEFAULT_MAX_LENGTH,
+    max_length: int = sys.maxsize,
     ignore_case: bool = False,
     counts: bool = False,
     *,
@@ -28,7 +29,7 @@ def answer(
     """
     Return the reply to ``message``, both without a line ending.
 
-    :param max_length: how many octets a message may have
+    :param max_length: how many octets a message may have; as many as it has, where nothing is said
     :param ignore_case: whether words that differ in nothing but case are one unique word
     :param counts: whether the reply says how often each unique word occurs
     :param terminated: whether the message had a line ending

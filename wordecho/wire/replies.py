@@ -11,9 +11,6 @@ from msgspec import Struct
 
 from wordecho.text.analysis import Analysis, Count
 
-DEFAULT_PORT = 65432
-DEFAULT_MAX_LENGTH = 65536
-
 TOO_LONG = "too-long"
 NOT_UTF_8 = "not-utf-8"
 IDLE_TIMEOUT = "idle-timeout"
