@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import shutil
 import signal
 import socket
 import stat
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
@@ -34,12 +31,7 @@ from tests.furniture.processes import (
     start,
 )
 from tests.furniture.sockets import needs_ipv6, talk, talk_to
-from wordecho.server.endpoints import endpoint_from_string
-from wordecho.sockets import bind as bind_module
-from wordecho.sockets.addresses import host_of, show_address
-from wordecho.sockets.bind import bind
 from wordecho.sockets.endpoints import tcp_endpoint
-from wordecho.sockets.unix import remove_stale_socket
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}\n'
 TWO_UNTERMINATED = b'{"unique_words":["two"],"word_count":1,"length":3,"bytes":3,"terminated":false}\n'
@@ -48,6 +40,30 @@ SHOWN = b"1 word, 1 unique, 3 characters, 3 bytes\none\n"
 
 async def assert_answers(family: int, address: Any) -> None:
     assert await deferToThread(talk_to, family, address, b"one\ntwo") == ONE + TWO_UNTERMINATED
+
+
+class Adopting:
+    """A reactor that keeps the socket that it is handed, and accepts nothing."""
+
+    def adoptStreamPort(self, descriptor: int, family: int, factory: object) -> None:
+        self.listening = socket.socket(fileno=os.dup(descriptor))
+
+
+class BacklogTests(SynchronousTestCase):
+    def test_connections_may_wait_on_every_address(self) -> None:
+        reactor: Any = Adopting()
+        self.successResultOf(tcp_endpoint(reactor, 0).listen(Factory()))
+        self.addCleanup(reactor.listening.close)
+        port = reactor.listening.getsockname()[1]
+        with ExitStack() as stack:
+            for _ in range(100):  # the kernel may have a bound of its own, 128 or more
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+
+    def test_and_on_one(self) -> None:
+        for interface in "127.0.0.1", "::1":
+            reactor: Any = MemoryReactorClock()
+            self.successResultOf(tcp_endpoint(reactor, 0, interface).listen(Factory()))
+            self.assertEqual([server[2:] for server in reactor.tcpServers], [(1024, interface)])
 
 
 # IPv4 and IPv6
@@ -106,63 +122,6 @@ async def test_tcp_and_tcp6_endpoints_as_many_as_wanted() -> None:
         for address in addresses:
             host = "::1" if "[" in address else "127.0.0.1"
             assert await client_command("-p", str(port_of(address)), host, "one") == (SHOWN, "", 0)
-
-
-class NoIPv6Tests(SynchronousTestCase):
-    """Machines without IPv6, as far as a machine that has it can play one."""
-
-    def assert_falls_back(self) -> None:
-        for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
-            with bind(kind, 0) as bound:
-                self.assertEqual((bound.family, bound.getsockname()[0]), (socket.AF_INET, "0.0.0.0"))
-
-    def test_a_python_or_a_kernel_without_ipv6(self) -> None:
-        self.patch(socket, "has_dualstack_ipv6", lambda: False)
-        self.assert_falls_back()
-
-    def test_a_kernel_whose_ipv6_is_turned_off(self) -> None:
-        original = bind_module._bind
-
-        def bind_ipv4(family: socket.AddressFamily, *arguments: Any) -> socket.socket:
-            if family == socket.AF_INET6:
-                raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
-            return original(family, *arguments)
-
-        self.patch(bind_module, "_bind", bind_ipv4)
-        self.patch(socket, "has_dualstack_ipv6", lambda: True)
-        self.assert_falls_back()
-
-    def test_a_port_that_is_taken_is_no_reason_to_fall_back(self) -> None:
-        with bind(socket.SOCK_STREAM, 0) as taken:
-            taken.listen()
-            port = taken.getsockname()[1]
-            error = self.assertRaises(CannotListenError, bind, socket.SOCK_STREAM, port)
-        self.assertIn(str(port), str(error))
-
-    def test_it_listens_with_the_family_that_there_is(self) -> None:
-        reactor: Any = MemoryReactorClock()
-        self.patch(socket, "has_dualstack_ipv6", lambda: False)
-        self.successResultOf(tcp_endpoint(reactor, 0).listen(None))  # type: ignore[arg-type]
-        ((_, family, _),) = reactor.adoptedPorts
-        self.assertEqual(family, socket.AF_INET)
-
-
-class AddressTests(SynchronousTestCase):
-    def test_addresses_read_as_people_write_them(self) -> None:
-        for address, shown in (
-            (IPv4Address("TCP", "192.0.2.1", 7), "192.0.2.1:7"),
-            (IPv6Address("TCP", "2001:db8::1", 7), "[2001:db8::1]:7"),
-            (IPv6Address("TCP", "::ffff:192.0.2.1", 7), "192.0.2.1:7"),
-            (UNIXAddress(b"/run/wordecho.sock"), "unix:/run/wordecho.sock"),
-            (UNIXAddress(None), "a local process"),
-        ):
-            self.assertEqual(show_address(address), shown)
-
-    def test_an_ipv4_host_is_one_host_whatever_socket_it_came_by(self) -> None:
-        mapped, plain = IPv6Address("TCP", "::ffff:192.0.2.1", 7), IPv4Address("TCP", "192.0.2.1", 8)
-        self.assertEqual(host_of(mapped), host_of(plain))
-        self.assertEqual(host_of(IPv6Address("TCP", "::ffff:1", 7)), "::ffff:1")
-        self.assertIsNone(host_of(UNIXAddress(b"/run/wordecho.sock")))
 
 
 # UNIX sockets
@@ -231,31 +190,6 @@ async def test_a_stop_is_orderly_though_the_sockets_file_is_gone(tmp_path: Path)
         path.unlink()
     assert await child.ended == -signal.SIGTERM
     assert "Traceback" not in child.log
-
-
-class StaleSocketTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = f"{folder.name}/socket"
-        self.server = socket.socket(socket.AF_UNIX)
-        self.addCleanup(self.server.close)
-        self.server.bind(self.path)
-
-    def test_it_is_removed_where_nobody_listens(self) -> None:
-        remove_stale_socket(self.path)
-        self.assertFalse(os.path.exists(self.path))
-
-    def test_it_stays_where_somebody_listens_and_is_too_busy_to_answer(self) -> None:
-        self.server.listen(0)
-        waiting = [socket.socket(socket.AF_UNIX) for _ in range(3)]
-        for connection in waiting:
-            self.addCleanup(connection.close)
-            connection.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                connection.connect(self.path)
-        remove_stale_socket(self.path)
-        self.assertTrue(os.path.exists(self.path))
 
 
 # Sockets from systemd
@@ -336,10 +270,3 @@ async def test_a_port_that_is_taken_is_one_sentence_and_exit_status_1() -> None:
         ):
             sentence = await refusal_to_start(*options)
             assert sentence == f"wordecho: Couldn't listen on {host}:{port}: [Errno 98] Address already in use."
-
-
-class DescriptionTests(SynchronousTestCase):
-    def test_a_wrapped_endpoint_that_does_not_parse_is_refused_as_it_would_be_alone(self) -> None:
-        for description in ("tcp:x", "haproxy:tcp:x", "haproxy:haproxy:tcp:x"):
-            with self.assertRaises(ValueError):
-                endpoint_from_string(MemoryReactorClock(), description)
