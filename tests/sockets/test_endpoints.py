@@ -241,6 +241,7 @@ async def test_a_unix_socket_and_a_proxys_can_come_from_systemd_too(tmp_path: Pa
         ("haproxy:tcp", ""),
         ("haproxy:tls:tcp:0", "write tls:haproxy:tcp:PORT"),
         ("tls:tcp:0", "it needs --cert"),
+        ("tls:/etc/certificates:443", "write tls:tcp:PORT, and name the certificate with --cert"),
         ("ssl:0:privateKey=/nosuch.pem", "nosuch"),
         ("ssl:0:privateKey=/nosuch.pem:sslmethod=TLSv1_METHOD", "it is 1.2 or newer"),
         ("systemd:domain=INET:name=wordecho", "wordecho"),

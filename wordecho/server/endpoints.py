@@ -8,7 +8,8 @@ from typing import Protocol as Shape
 
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpointStringParser
+from twisted.plugin import getPlugins
 
 from wordecho.server.datagram import WordEchoDatagramProtocol
 from wordecho.server.factory import WordEchoFactory
@@ -44,6 +45,12 @@ def endpoint_from_string(reactor: Any, description: str, tls: CertificateOptions
         endpoint = endpoint_from_string(reactor, rest, tls)
         return WrappingEndpoint(endpoint, lambda factory: ProxyFactory(reactor, factory))
     if kind == "tls":
+        wrapped = rest.partition(":")[0]
+        if wrapped not in _kinds():
+            raise ValueError(
+                f"{wrapped!r} is no endpoint; Twisted's own tls: takes a folder of certificates, this one an endpoint: "
+                "write tls:tcp:PORT, and name the certificate with --cert"
+            )
         if tls is None:
             raise ValueError("it needs --cert")
         from wordecho.sockets.tls import wrap
@@ -55,6 +62,11 @@ def endpoint_from_string(reactor: Any, description: str, tls: CertificateOptions
     if kind == "ssl" and ":sslmethod=" in description:
         raise ValueError("the version of TLS is not to be chosen; it is 1.2 or newer")
     return serverFromString(LocalSockets(reactor), description)
+
+
+def _kinds() -> set[str]:
+    """Return what a description may begin with: three kinds that Twisted has built in, and those of plugins."""
+    return {"tcp", "unix", "ssl", *(parser.prefix for parser in getPlugins(IStreamServerEndpointStringParser))}
 
 
 class DatagramEndpoint:
