@@ -14,7 +14,6 @@ from tests.furniture.contract import EMPTY, ONE, TWO, TWO_UNTERMINATED
 from tests.furniture.engines import replace_by_each_engine
 from tests.furniture.kinds import Connection, add_each_kind
 from wordecho.server import WordEchoFactory
-from wordecho.settings import FAREWELL_TIMEOUT
 from wordecho.wire.engine import ENGINE, Engine
 
 
@@ -294,6 +293,15 @@ class IdleTimeoutTests(ServerTestCase):
             self.clock.advance(59)
         self.assertEqual(connection.received(), (ONE + b"\n") * 4)
 
+    def test_what_was_held_of_a_message_is_let_go(self) -> None:
+        connection = self.connect(idle_timeout=60)
+        connection.send(b"one\n" + b"x" * 50_000)
+        self.clock.advance(60)
+        self.assertEqual(len(connection.replies()), 3)
+        self.assertEqual(connection.protocol._framing.held, 0)
+        connection.send(b"x" * 50_000, b"\n")
+        self.assertEqual((connection.protocol._framing.held, connection.received()), (0, b""))
+
     def test_0_is_for_never(self) -> None:
         connection = self.connect(idle_timeout=0)
         self.clock.advance(10**6)
@@ -338,7 +346,9 @@ class IdleTimeoutTests(ServerTestCase):
         connection.received()
         connection.send(b"one\n")
         self.assertEqual(connection.received(), b"")
-        self.clock.advance(FAREWELL_TIMEOUT)
+        self.clock.advance(4.9)
+        self.assertFalse(connection.transport.disconnected)
+        self.clock.advance(0.1)
         self.assertTrue(connection.transport.disconnected)
 
 
@@ -409,10 +419,10 @@ class GoingLastTests(ServerTestCase):
         super().setUp()
         factory = WordEchoFactory(self.clock, max_connections=1, idle_timeout=60)
         self.idle, self.refused = self.kind(factory), self.kind(factory)
-        self.clock.advance(FAREWELL_TIMEOUT - 1)
+        self.clock.advance(4)
 
     def test_a_peer_that_is_sent_away_is_read_until_it_closes(self) -> None:
-        self.clock.advance(61 - FAREWELL_TIMEOUT)
+        self.clock.advance(56)
         for connection in self.idle, self.refused:
             transport = connection.transport
             self.assertTrue(transport.has_ended_sending)
@@ -455,6 +465,7 @@ class DefaultTests(SynchronousTestCase):
             (factory.max_length, factory.guests.max_connections, factory.idle_timeout, factory.quiet_period),
             (65536, 10_000, 300, 2),
         )
+        self.assertEqual(factory.guests.max_connections_per_host, 0)
 
 
 # What TLS does not have, the half-close, and what of back-pressure is its own, is in tests/sockets/test_tls.py.

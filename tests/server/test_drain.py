@@ -83,6 +83,31 @@ class DrainTests(SynchronousTestCase):
         connection.send(b"two\n")
         self.assertEqual(connection.received(), b"")
 
+    def test_one_that_was_left_so_is_closed_once_it_has_received_everything(self) -> None:
+        connection = self.connect()
+        self.drain(timeout=8)
+        for _ in range(32):
+            connection.send(b"one\n")
+            self.clock.advance(0.125)
+        self.assert_has_left(connection)
+        connection.protocol.writeConnectionLost()
+        self.unacknowledged = 100
+        self.clock.pump([0.125] * 4)
+        self.assertFalse(connection.transport.disconnecting)
+        self.unacknowledged = 0
+        self.clock.pump([0.125] * 2)
+        self.assertTrue(connection.transport.disconnecting)
+
+    def test_what_was_held_of_half_a_line_is_let_go(self) -> None:
+        connection = self.connect()
+        connection.send(b"one\n" + b"x" * 50_000)
+        self.drain()
+        self.clock.advance(0.25)
+        self.assert_has_left(connection)
+        self.assertEqual(connection.protocol._framing.held, 0)
+        connection.send(b"x" * 50_000)
+        self.assertEqual(connection.protocol._framing.held, 0)
+
     def test_what_a_paused_connection_holds_is_answered_when_its_peer_has_caught_up(self) -> None:
         connection = self.connect()
         connection.protocol.pauseProducing()

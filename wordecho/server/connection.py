@@ -133,6 +133,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         self.stage = stage
         self.setTimeout(None)
         self._stop_waiting_for_quiet()
+        self._framing.take_partial()  # nobody answers it, and it may be long
         self.transport.unregisterProducer()  # nothing may pause the reading any more
         self.transport.write(last_words)
         if self.factory.guests.may_linger(self) and _has_half_close(self.transport):
