@@ -15,10 +15,12 @@ import pytest_twisted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from tests.furniture.kinds import PROXY1, PROXY2
 from tests.furniture.processes import PATIENCE, ending, listening_twistd, port_of, running, spawn_twistd
@@ -26,7 +28,6 @@ from tests.furniture.sockets import talk
 from tests.furniture.transports import Transport
 from wordecho.server import WordEchoFactory
 from wordecho.server.proxy import ProxyFactory
-from wordecho.settings import PROXY_HEADER_TIMEOUT
 from wordecho.sockets.addresses import show_address
 from wordecho.wire.proxy_header import Header, parse
 
@@ -42,9 +43,9 @@ def version_2(rest: bytes, *, command: int = 0x21, family: int = 0x11) -> bytes:
 
 
 class ParseTests(SynchronousTestCase):
-    def assert_header(self, data: bytes, source: object, destination: object) -> None:
+    def assert_header(self, data: bytes, source: object, destination: object, *, every: int = 1) -> None:
         self.assertEqual(parse(data + b"one\n"), Header(len(data), source, destination))  # type: ignore[arg-type]
-        for end in range(len(data)):
+        for end in range(0, len(data), every):
             self.assertIsNone(parse(data[:end]))
 
     def assert_no_header(self, *data: bytes) -> None:
@@ -80,6 +81,13 @@ class ParseTests(SynchronousTestCase):
 
     def test_a_path_writes_nothing_else_into_the_log(self) -> None:
         self.assertEqual(show_address(UNIXAddress(b"/a\n\x1b[31m\xff")), r"unix:/a\n\x1b[31m\udcff")
+
+    def test_the_longest_headers_are_taken_and_no_longer_ones(self) -> None:
+        longest = f"PROXY UNKNOWN {'ffff:' * 8}".rstrip(":") + f" {'ffff:' * 8}".rstrip(":") + " 65535 65535\r\n"
+        self.assertEqual(len(longest), 107)
+        self.assert_header(longest.encode(), None, None)
+        self.assert_no_header(longest.replace("UNKNOWN", "UNKNOWN ").encode())
+        self.assert_header(version_2(PROXY2.header[16:].ljust(65535, b"\0")), SOURCE, DESTINATION, every=1000)
 
     def test_version_1_of_a_proxy_that_does_not_know(self) -> None:
         self.assert_header(b"PROXY UNKNOWN\r\n", None, None)
@@ -123,14 +131,40 @@ class ParseTests(SynchronousTestCase):
             b"PROXY " + b"x" * 101,
             SIGNATURE + b"\x11\x11\0\0",
             SIGNATURE + b"\x22\x11\0\0",
-            version_2(PROXY2.header[16:-1]),
         )
+
+    def test_an_unknown_version_or_command_is_refused_though_the_rest_is_as_it_should_be(self) -> None:
+        for command in (0x11, 0x22, 0x2F, 0x31):
+            self.assert_no_header(version_2(PROXY2.header[16:], command=command))
+
+    def test_no_address_is_read_out_of_the_message_after_a_header_that_is_too_short(self) -> None:
+        for family, size in ((0x11, 12), (0x21, 36), (0x31, 216)):
+            self.assert_no_header(version_2(b"\0" * (size - 1), family=family) + b"message\n" * 100)
+            self.assertIsNotNone(parse(version_2(b"\0" * size, family=family)))
 
     @settings(deadline=None, derandomize=True)
     @given(st.sampled_from([b"", b"PROXY TCP4 ", SIGNATURE, SIGNATURE + b"\x21\x11\0\x0c"]), st.binary(max_size=130))
     def test_nothing_but_a_value_error_comes_of_any_octets(self, start: bytes, rest: bytes) -> None:
         with contextlib.suppress(ValueError):
             parse(start + rest)
+
+
+@implementer(IHalfCloseableProtocol)
+class HalfCloseable(Protocol):
+    """
+    What a header is put before.
+
+    :ivar ended: which of its sides have ended
+    """
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def readConnectionLost(self) -> None:
+        self.ended.append("read")
+
+    def writeConnectionLost(self) -> None:
+        self.ended.append("write")
 
 
 class ConnectionTests(SynchronousTestCase):
@@ -178,7 +212,9 @@ class ConnectionTests(SynchronousTestCase):
 
     def test_a_header_that_does_not_come_is_not_waited_for(self) -> None:
         connection = self.connect(b"PROXY TCP4")
-        self.clock.advance(PROXY_HEADER_TIMEOUT)
+        self.clock.advance(4.9)
+        self.assertFalse(connection.transport.disconnected)
+        self.clock.advance(0.1)
         self.assertTrue(connection.transport.disconnected)
 
     def test_an_end_before_the_header_is_the_end(self) -> None:
@@ -187,6 +223,13 @@ class ConnectionTests(SynchronousTestCase):
         self.assertTrue(connection.transport.disconnecting)
         connection.connectionLost()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_each_end_of_a_half_close_is_passed_on(self) -> None:
+        connection = self.connect(PROXY1.header, factory=Factory.forProtocol(HalfCloseable))
+        connection.readConnectionLost()
+        connection.writeConnectionLost()
+        self.assertEqual(connection.wrappedProtocol.ended, ["read", "write"])
+        self.assertFalse(connection.transport.disconnecting)
 
     def test_a_protocol_without_half_close_is_closed_by_one(self) -> None:
         connection = self.connect(PROXY1.header, factory=Factory.forProtocol(Protocol))
