@@ -18,12 +18,15 @@ from unicode import make_tables
 from wordecho.text.analysis import analyze
 from wordecho.wire import Refusal, Reply, decode
 from wordecho.wire.engine import Engine
+from wordecho.wire.framing import split_ending
 
 # The same function is the test of each engine.
 thoroughly = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.differing_executors])
 
 # Runs of messages of one kind come by another way than a mix.
-_TEXTS = [st.text("ab \r"), st.text("ab éЖ\u0301\r"), st.text("ab 你好のไทย \r"), st.text("कखि़ अ"), st.text()]
+_TEXTS = [
+    *(st.text("ab \r"), st.text("ae\u0301áé Ж\r"), st.text("ab 你好のไทย \r"), st.text("कखख़ि़ अ"), st.text()),
+]
 messages = st.one_of(*_TEXTS).map(lambda text: text.replace("\n", "").encode()) | st.just(b"\xff")
 endings = st.sampled_from([b"\n", b"\r\n"])
 
@@ -160,6 +163,51 @@ class LinesTests(EngineTestCase):
         for message in "Hello\r", "你好\r", "ไทย\r":
             lines = f"{message}\r\n".encode() * 2
             self.assertEqual(self.engine.answer_lines(lines), (self.answer(message.encode()) + b"\r\n") * 2)
+
+    def test_words_that_are_equivalent_are_one_in_lines_that_come_together_too(self) -> None:
+        # Each of the last three lines is in one normal form by itself, and not together with the one before it.
+        for lines in (
+            ["caf\u00e9 cafe\u0301", "cafe\u0301 caf\u00e9"],
+            ["one", "caf\u00e9 cafe\u0301 \u00e9", "two"],
+            ["\u0916\u093c \u0959 \u0916\u093c", "\u0959"],
+            ["caf\u00e9", "cafe\u0301", "caf\u00e9"],
+        ):
+            for ignore_case, counts in product((False, True), repeat=2):
+                self.assert_as_each(lines, ignore_case, counts)
+        together = self.engine.answer_lines("caf\u00e9 cafe\u0301\ncafe\u0301 caf\u00e9\n".encode())
+        self.assertEqual(
+            [json.loads(reply)["unique_words"] for reply in together.splitlines()], [["caf\u00e9"], ["cafe\u0301"]]
+        )
+
+    def test_lines_in_hindi_are_cut_together_as_each_of_them_is(self) -> None:
+        lines = ["नमस्ते दुनिया", "तेज़ भूरी लोमड़ी 32.3 फ़ुट नहीं कूद सकती, है ना? लोमड़ी।", "क्या हाल है?", "नमस्ते नमस्ते"]
+        for ignore_case, counts in product((False, True), repeat=2):
+            self.assert_as_each(lines, ignore_case, counts)
+            self.assert_as_each([*lines, "one", "", "สวัสดีชาวโลก", *lines], ignore_case, counts)
+        together = self.engine.answer_lines("".join(f"{line}\n" for line in lines).encode())
+        self.assertEqual(
+            [json.loads(reply)["unique_words"] for reply in together.splitlines()],
+            [
+                ["नमस्ते", "दुनिया"],
+                ["तेज़", "भूरी", "लोमड़ी", "32.3", "फ़ुट", "नहीं", "कूद", "सकती", "है", "ना"],
+                ["क्या", "हाल", "है"],
+                ["नमस्ते"],
+            ],
+        )
+
+    def test_a_line_may_be_longer_than_the_default_limit_whatever_else_comes_with_it(self) -> None:
+        # Whoever calls has looked at the lengths.
+        long = b"x" * 100_000
+        for lines in ([long + b"\r\n"], [long + b"\r\n", b"one\n"], [b"\xff\n", long + b"\n"], [long + b"\xff\r\n"]):
+            replies = self.engine.answer_lines(b"".join(lines)).splitlines(keepends=True)
+            for line, reply in zip(lines, replies, strict=True):
+                message, ending = split_ending(line)
+                self.assertEqual(reply, self.answer(message, max_length=2**20) + ending)
+
+    def assert_as_each(self, lines: list[str], ignore_case: bool, counts: bool) -> None:
+        together = self.engine.answer_lines("".join(f"{line}\n" for line in lines).encode(), ignore_case, counts)
+        each = [self.answer(line.encode(), ignore_case=ignore_case, counts=counts) + b"\n" for line in lines]
+        self.assertEqual(together, b"".join(each))
 
     def test_no_lines_have_no_replies(self) -> None:
         self.assertEqual(self.engine.answer_lines(b""), b"")
