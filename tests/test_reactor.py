@@ -320,6 +320,19 @@ class ReactorTests(SynchronousTestCase):
         context.call({"key": "value"}, self.turn)
         self.assertEqual(found, ["value"])
 
+    def test_no_context_of_a_line_in_the_log_is_left_behind(self) -> None:
+        contexts: Any = context.theContextTracker.currentContext().contexts
+        before = len(contexts)
+        connection, faulty = self.connect(), self.connect()
+        faulty.read_hook = lambda: [][0]
+        for _ in range(3):
+            connection.peer.send(b"message")
+            self.turn()
+        faulty.peer.send(b"message")
+        self.turn()
+        self.assertEqual(len(self.flushLoggedErrors(IndexError)), 1)
+        self.assertEqual(len(contexts), before)
+
     def test_removeAll_returns_who_is_noted_too(self) -> None:
         connection = self.connect()
         connection.transport.stopReading()
