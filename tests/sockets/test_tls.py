@@ -25,11 +25,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.furniture.kinds import TLS, make_certificate
 from tests.furniture.processes import (
     PATIENCE,
+    TWISTD,
+    Twistd,
     client_command,
+    ending,
     listening_twistd,
     port_of,
     process_output,
     refusal_to_start,
+    start,
 )
 from wordecho.server import WordEchoFactory
 from wordecho.sockets import tls
@@ -95,6 +99,14 @@ class BackPressureTests(SynchronousTestCase):
         self.assertIn("TCP_NODELAY", TLS(WordEchoFactory(Clock())).server_transport.options)
 
 
+def lock(key: str) -> str:
+    """Return a file beside that of ``key`` with the same private key, which wants the passphrase ``secret``."""
+    locked = str(Path(key).with_name("locked.pem"))
+    command = ["openssl", "ec", "-in", key, "-aes128", "-passout", "pass:secret", "-out", locked]
+    subprocess.run(command, check=True, capture_output=True)
+    return locked
+
+
 class CertificateFileTests(SynchronousTestCase):
     def setUp(self) -> None:
         temporary = TemporaryDirectory()
@@ -124,9 +136,7 @@ class CertificateFileTests(SynchronousTestCase):
         other = self.folder / "other"
         other.mkdir()
         make_certificate(other)
-        locked = str(self.folder / "locked.pem")
-        command = ["openssl", "ec", "-in", self.key, "-aes128", "-passout", "pass:secret", "-out", locked]
-        subprocess.run(command, check=True, capture_output=True)
+        locked = lock(self.key)
         self.assertEqual(self.refusal(nosuch, self.key), f"cannot read {nosuch!r}: No such file or directory.")
         for cert in empty, broken, self.key:
             self.assertEqual(self.refusal(cert, self.key), f"there is no certificate in PEM in {cert!r}.")
@@ -326,6 +336,18 @@ async def test_options_that_do_not_go_together_are_one_sentence(folder: Path) ->
         ([*tls_endpoint, "--cert", key], f"--cert {key}: there is no certificate in PEM in {key!r}."),
     ):
         assert (await refusal_to_start(*options)).endswith(sentence)
+
+
+@pytest_twisted.ensureDeferred
+async def test_nobody_at_a_terminal_is_asked_for_a_passphrase(folder: Path) -> None:
+    locked = lock(str(folder / "key.pem"))
+    options = "--listen", "tls:tcp:0", "--cert", str(folder / "cert.pem"), "--key", locked
+    async with ending(Twistd()) as child:
+        start(child, TWISTD, "-n", "--pidfile=", "wordecho", *options, usePTY=True)
+        child.transport.write(b"secret\n")  # type: ignore[union-attr]
+        assert await child.ended == 1
+    sentence = child.log.split("\r\n")[-2]
+    assert sentence.endswith(f"there is no private key in PEM without a passphrase in {locked!r}.")
 
 
 @pytest_twisted.ensureDeferred
