@@ -11,7 +11,7 @@ import pytest
 import pytest_twisted
 
 from tests.furniture.kinds import make_certificate
-from tests.furniture.processes import ending, port_of, process_output, spawn_twistd, twistd
+from tests.furniture.processes import TWISTD, Twistd, ending, port_of, process_output, start, twistd
 from tests.furniture.snippets import ROOT, code_blocks, commands
 
 README = "README.rst"
@@ -49,13 +49,15 @@ async def test_a_program_prints_what_the_readme_shows(program: str, output: str)
 async def test_the_recipe_for_tls_works(tmp_path: Path) -> None:
     assert commands("docs/sockets.rst")[0][0] == MAKE_CERTIFICATE
     make_certificate(tmp_path)
-    server, client = re.findall(
-        r"^   \.venv/bin/(?:twistd -n|python -m) (wordecho.*6433.*)$", README_TEXT, re.MULTILINE
-    )
-    _, *options = server.replace("6433", "0").split()
-    async with ending(spawn_twistd(*options, folder=str(tmp_path))) as child:
+    recipe = r"^   \.venv/bin/twistd (.*6433.*)\n   \.venv/bin/python (.*6433.*)$"
+    ((server, client),) = re.findall(recipe, README_TEXT, re.MULTILINE)
+    async with ending(Twistd()) as first, ending(Twistd()) as child:
+        # The one that the page has started before runs in the same folder.
+        start(first, TWISTD, "-n", "wordecho", "--port", "0", path=str(tmp_path))
+        await first.listens(1)
+        start(child, TWISTD, *server.replace("6433", "0").split(), path=str(tmp_path))
         (address,) = await child.listens(1)
-        command = f"cd {tmp_path}; {sys.executable} -m {client.replace('6433', str(port_of(address)))}"
+        command = f"cd {tmp_path}; {sys.executable} {client.replace('6433', str(port_of(address)))}"
         out, err, status = await process_output("/bin/sh", "-c", command)
     assert (out, err, status) == (b"2 words, 2 unique, 12 characters, 12 bytes\nHello world\n", "", 0)
 
