@@ -5,50 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import unittest
-from typing import Any
 
-from twisted.internet.interfaces import IReadDescriptor
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import directlyProvides
 
+from tests.furniture.ports import Port
 from wordecho.service.descriptors import raise_descriptor_limit
-from wordecho.sockets.ports import accept_pending, has_pending, rest_when_exhausted
+from wordecho.sockets.ports import accept_pending, has_pending
 
 try:
     from fcntl import F_DUPFD, fcntl
 except ImportError:
     raise unittest.SkipTest("there is no fcntl here") from None
-
-
-class Port:
-    """
-    A port for streams, as Twisted has them, on a socket where one connection waits.
-
-    :ivar room: how many connections it has descriptors for
-    :ivar reads: how often it was told that a connection waits
-    """
-
-    def __init__(self, test: SynchronousTestCase, room: int) -> None:
-        directlyProvides(self, IReadDescriptor)
-        listening = socket.create_server(("127.0.0.1", 0))
-        test.addCleanup(listening.close)
-        test.addCleanup(socket.create_connection(listening.getsockname(), timeout=10).close)
-        self.fileno = listening.fileno
-        self.room = room
-        self.sessionno = self.reads = 0
-        self.connected = self.is_reading = True
-
-    def doRead(self) -> None:
-        self.reads += 1
-        if self.sessionno < self.room:
-            self.sessionno += 1
-
-    def stopReading(self) -> None:
-        self.is_reading = False
-
-    def startReading(self) -> None:
-        self.is_reading = True
 
 
 class PendingTests(SynchronousTestCase):
@@ -67,42 +34,3 @@ class PendingTests(SynchronousTestCase):
         port = Port(self, room=10_000)  # the one that waits is never taken
         accept_pending(port)
         self.assertEqual(port.reads, 1024)
-
-
-class RestTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.clock = Clock()
-
-    def port(self, room: int) -> Any:
-        port = Port(self, room)
-        rest_when_exhausted(port, self.clock)
-        return port
-
-    def test_a_port_that_cannot_accept_what_waits_looks_again_after_a_second(self) -> None:
-        port = self.port(room=0)
-        port.doRead()
-        self.assertFalse(port.is_reading)
-        self.clock.advance(0.99)
-        self.assertFalse(port.is_reading)
-        self.clock.advance(0.01)
-        self.assertTrue(port.is_reading)
-
-    def test_one_that_can_does_not_rest(self) -> None:
-        port = self.port(room=1)
-        port.doRead()
-        self.assertEqual((port.sessionno, port.is_reading, self.clock.getDelayedCalls()), (1, True, []))
-
-    def test_one_that_is_closed_meanwhile_does_not_look_again(self) -> None:
-        port = self.port(room=0)
-        port.doRead()
-        port.connected = False
-        self.clock.advance(2)
-        self.assertFalse(port.is_reading)
-
-    def test_what_takes_no_connections_is_let_be(self) -> None:
-        class DatagramPort:
-            def doRead(self) -> None: ...
-
-        port = DatagramPort()
-        rest_when_exhausted(port, self.clock)
-        self.assertEqual(vars(port), {})
