@@ -115,6 +115,9 @@ class Framing:
         while waiting:
             data = waiting.popleft()
             end = data.rfind(b"\n") + 1
+            if end == len(data) <= self._at_once and self._partial is None:
+                yield self._ended(data)
+                continue
             if end:
                 self.tail = self.tail or b"\n"  # it may be that of a line that is too long
                 yield from self._whole_lines(data[:end])
