@@ -106,4 +106,4 @@ class ReportingService(Service):
 
         super().startService()
         reporter = Reporter(self._reactor, self._report)
-        StandardIO(reporter, LIFELINE, REPORTS, self._reactor)  # type: ignore[call-arg]  # as on Windows
+        StandardIO(reporter, LIFELINE, REPORTS, self._reactor)  # type: ignore[call-arg]  # to mypy it is that of Windows
