@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import patch
 
 from hypothesis import settings
@@ -46,15 +47,48 @@ HELD_AT_MOST = 2 * READ + max(ROOMS) + 4096 * 60
 
 LINES = [
     *(b"\n", b"\r\n", b"one two\n", b"one\r\n", b"two\n\nthree\r\n"),
-    *(b"\xff\n", b"a line that is too long\n", b"this is too long too\r\n"),
+    *(b"\xff\n", b"sixteen octets 1\r\n", b"a line that is too long\n", b"this is too long too\r\n"),
 ]
 PARTS = [b"\r", b"one", b"1234567", b"sixteen octets 1", b"seventeen octets1", b"\xc3", b"\xa9"]
 
 
-def transports() -> st.SearchStrategy[Transport]:
+class WatchedTransport(Transport):
+    """
+    One whose peer's kernel acknowledges what was sent sooner or later.
+
+    :ivar acknowledged_at_pause: what was acknowledged when it last asked for a pause
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.acknowledged_at_pause: int | None = None
+        self._sent = 0
+
+    @property
+    def unacknowledged(self) -> int:
+        return self._sent + len(self.value()) - self.acknowledged
+
+    @property
+    def has_half_close(self) -> bool:
+        return ITCPTransport.providedBy(self)
+
+    def ask_for_a_pause(self) -> None:
+        if self.producer is not None:
+            self.acknowledged_at_pause = self.acknowledged
+        super().ask_for_a_pause()
+
+    def acknowledge(self) -> None:
+        self.acknowledged = self._sent
+
+    def flush(self) -> bytes:
+        self._sent += len(self.value())
+        return super().flush()
+
+
+def transports() -> st.SearchStrategy[WatchedTransport]:
     hosts = st.sampled_from(["192.0.2.1", "192.0.2.2"])
     return st.builds(
-        Transport,
+        WatchedTransport,
         st.builds(IPv4Address, st.just("TCP"), hosts, st.just(54321)),
         room=st.sampled_from(ROOMS),
         interfaces=st.sampled_from([(ITCPTransport,), ()]),
@@ -62,9 +96,16 @@ def transports() -> st.SearchStrategy[Transport]:
 
 
 class Peer:
-    """A peer, its connection to the server, and what the contract says of them."""
+    """
+    A peer, its connection to the server, and what the contract says of them.
 
-    def __init__(self, factory: WordEchoFactory, transport: Transport, refusal: Refusal | None) -> None:
+    :param refusal: what it is told at once, None where it is taken in
+    :param sends_lines: whether it sends line feeds, ever
+    """
+
+    def __init__(
+        self, factory: WordEchoFactory, transport: WatchedTransport, refusal: Refusal | None, *, sends_lines: bool
+    ) -> None:
         self._factory = factory
         self._clock = factory.reactor
         self.transport = transport
@@ -73,10 +114,11 @@ class Peer:
         self._unread = bytearray()  # what the peer has sent and the server has not read
         self.has_shut = False  # the peer has ended its sending side
         self._has_ended = False  # and the server knows
-        self._was_looked_at = False  # after the end of its sending side
         self._has_left = False  # the server has ended its sending side, since it stops
+        self._has_been_closed = False  # and now has closed, without the peer's doing
         self._has_all = False  # the peer has all that the server had to say
         self._spare = READ  # octets that may still come in spite of a pause
+        self._sends_lines = sends_lines
         self.protocol = factory.buildProtocol(transport.getPeer())
         self.protocol.makeConnection(transport)
         self._quiet_at: float | None = None
@@ -90,13 +132,14 @@ class Peer:
 
     def send(self, data: bytes) -> None:
         if not self.has_shut and len(self._unread) < READ:
-            self._unread += data
+            self._unread += data if self._sends_lines else data.replace(b"\n", b"")
 
     def read(self, size: int) -> None:
         """The server's transport reads what the peer has sent, or its end."""
         if self._has_ended or (self.transport.disconnecting and not self._unread):
             return
-        if self.transport.has_paused_its_producer:
+        is_paused = self.transport.has_paused_its_producer
+        if is_paused:
             size = min(size, self._spare)
             self._spare -= size
         data = bytes(self._unread[:size])
@@ -104,8 +147,11 @@ class Peer:
             del self._unread[:size]
             if not self.contract.is_over:
                 self.contract.hear(data)
-                self._is_active()
+                if not is_paused:
+                    self._is_active()
+            sent = self.transport.value()
             self.protocol.dataReceived(data)
+            assert not is_paused or self.transport.value() == sent, "answered though its peer does not read"
         elif self.has_shut and not self._unread:
             self._has_ended = True
             if not self.contract.is_over:
@@ -128,35 +174,37 @@ class Peer:
         return sent
 
     def time_passed(self, stopped_at: float | None, *, was_paused: bool) -> None:
+        is_cut_off = stopped_at is not None and self._clock.seconds() - stopped_at >= DRAIN_TIMEOUT
         if self._is_time(self._quiet_at) and not (
             was_paused or self.contract.is_line_client or self.contract.is_over or self._has_ended
         ):
             self._quiet_at = None
             self.contract.end_message()
         if self._is_time(self._let_go_at):
-            self._let_go(was_paused=was_paused)
-        if stopped_at is not None and not self.transport.disconnected:
+            is_cut_off |= self._let_go(was_paused=was_paused)
+        assert self.transport.disconnected == is_cut_off, "cut off too early, or too late"
+        if stopped_at is not None and not is_cut_off:
             self._look(stopped_at, was_paused=was_paused)
 
-    def _let_go(self, *, was_paused: bool) -> None:
-        if self._has_ended and not (self._was_looked_at or self.contract.is_over or was_paused):
-            # How much its kernel has acknowledged shows only the second time whether it reads.
-            self._was_looked_at = True
-            self._let_go_at = self._clock.seconds() + self._factory.idle_timeout
-        elif self.contract.is_over or self._has_ended or was_paused:
-            assert self.transport.disconnected, "a peer that does not read was not cut off"
-        else:
+    def _let_go(self, *, was_paused: bool) -> bool:
+        """Nothing has come for too long; return whether the peer is to be cut off without a word."""
+        if self.contract.is_over:
+            return True
+        if not (self._has_ended or was_paused):
             self.contract.end_message()
             self._send_away(wire.idle_timeout(self._factory.idle_timeout))
+            return False
+        has_read = self.transport.acknowledged != self.transport.acknowledged_at_pause
+        self.transport.acknowledged_at_pause = self.transport.acknowledged
+        self._let_go_at = self._clock.seconds() + self._factory.idle_timeout
+        return not has_read
 
     def _look(self, stopped_at: float, *, was_paused: bool) -> None:
         """The server stops, and looks at what there is still to do."""
         seconds = self._clock.seconds() - stopped_at
         is_quiet = self._clock.seconds() - max(self._active_at, stopped_at) >= 0.25
-        assert seconds < DRAIN_TIMEOUT, "not cut off when the time was over"
         if self._has_left:
-            if self._has_all and is_quiet:
-                assert self.transport.disconnecting, "nothing is left to say, and the connection is open"
+            self._has_been_closed |= self._has_all and is_quiet and not self.transport.unacknowledged
         elif not (self.contract.is_over or self._has_ended or was_paused) and (is_quiet or seconds >= 4):
             self._has_left = True
             self._active_at = self._clock.seconds()
@@ -190,7 +238,12 @@ class Peer:
         assert is_paused or len(sent) == len(self.contract.owed), "some reply is missing"
         held = self.protocol._framing.held + len(sent)
         assert held <= HELD_AT_MOST, f"{held} octets are held"
-        assert self.transport.is_ending == (self.contract.is_over or (self._has_ended and not is_paused))
+        assert not (self.contract.is_over and self.protocol._framing.held), "what nobody answers is held"
+        has_finished = self._has_ended and not is_paused
+        assert self.transport.is_ending == (self.contract.is_over or has_finished)
+        is_dropped = self.contract.is_over and not self.transport.has_half_close
+        is_closed = has_finished or is_dropped or self._has_been_closed
+        assert self.transport.disconnecting == is_closed, "closed too early, or too late"
         if not self.transport.disconnecting:
             # What comes after the goodbye is read too, or closing the connection would reset it.
             assert self.transport.producerState == ("paused" if is_paused else "producing")
@@ -204,11 +257,16 @@ class ServerMachine(RuleBasedStateMachine):
         self.clock = Clock()
         self.peers: list[Peer] = []
         self.stopped_at: float | None = None
-        self._kernel = patch.object(tcp_info, "unacknowledged_octets", lambda transport: len(transport.value()))
+        self._kernel = patch.object(tcp_info, "unacknowledged_octets", lambda transport: transport.unacknowledged)
         self._kernel.start()
 
-    @initialize(idle_timeout=st.sampled_from([6.125, 0]), quiet_period=st.sampled_from([2, 0]), transport=transports())
-    def begin(self, idle_timeout: float, quiet_period: int, transport: Transport) -> None:
+    @initialize(
+        idle_timeout=st.sampled_from([6.125, 0]),
+        quiet_period=st.sampled_from([2, 0]),
+        transport=transports(),
+        sends_lines=st.booleans(),
+    )
+    def begin(self, idle_timeout: float, quiet_period: int, transport: WatchedTransport, sends_lines: bool) -> None:
         self.factory = WordEchoFactory(
             self.clock,
             max_length=MAX_LENGTH,
@@ -217,7 +275,7 @@ class ServerMachine(RuleBasedStateMachine):
             idle_timeout=idle_timeout,
             quiet_period=quiet_period,
         )
-        self.peers.append(Peer(self.factory, transport, None))
+        self.peers.append(Peer(self.factory, transport, None, sends_lines=sends_lines))
 
     def _pick(self, number: int) -> Peer:
         return self.peers[number % len(self.peers)]
@@ -226,15 +284,15 @@ class ServerMachine(RuleBasedStateMachine):
     pieces = st.sampled_from(PARTS) | st.sampled_from(LINES)
 
     @precondition(lambda self: len(self.peers) < MOST_PEERS and self.stopped_at is None)
-    @rule(transport=transports())
-    def connect(self, transport: Transport) -> None:
+    @rule(transport=transports(), sends_lines=st.booleans())
+    def connect(self, transport: WatchedTransport, sends_lines: bool) -> None:
         hosts = [peer.transport.getPeer().host for peer in self.peers if not peer.is_refused]
         refusal = None
         if len(hosts) == MAX_CONNECTIONS:
             refusal = wire.too_many_connections(MAX_CONNECTIONS)
         elif hosts.count(transport.getPeer().host) == MAX_CONNECTIONS_PER_HOST:
             refusal = wire.too_many_connections(MAX_CONNECTIONS_PER_HOST, of_one_host=True)
-        self.peers.append(Peer(self.factory, transport, refusal))
+        self.peers.append(Peer(self.factory, transport, refusal, sends_lines=sends_lines))
 
     @precondition(lambda self: self.peers)
     @rule(number=numbers, pieces=st.lists(pieces, min_size=1, max_size=3), is_read=st.booleans())
@@ -256,24 +314,38 @@ class ServerMachine(RuleBasedStateMachine):
             self._pick(number).read(size)
 
     @precondition(lambda self: self.peers)
-    @rule(number=numbers)
-    def catch_up(self, number: int) -> None:
+    @rule(number=numbers, is_acknowledged=st.booleans())
+    def catch_up(self, number: int, is_acknowledged: bool) -> None:
         peer = self._pick(number)
         sent = peer.catch_up()
+        if is_acknowledged:
+            peer.transport.acknowledge()
         assert peer.contract.owed.startswith(sent)
         del peer.contract.owed[: len(sent)]
 
     @precondition(lambda self: self.peers)
-    @rule(number=numbers, seconds=st.integers(0, 3))
-    def stop_reading(self, number: int, seconds: int) -> None:
+    @rule(number=numbers, seconds=st.sampled_from([0, STEP, 3]))
+    def stop_reading(self, number: int, seconds: float) -> None:
         self._pick(number).transport.ask_for_a_pause()
         self._advance(seconds)
 
-    @rule(seconds=st.integers(1, 7))
-    def advance(self, seconds: int) -> None:
+    @precondition(lambda self: self.peers)
+    @rule(number=numbers, piece=pieces, steps=st.integers(1, 20))
+    def go_on_sending(self, number: int, piece: bytes, steps: int) -> None:
+        peer = self._pick(number)
+        for _ in range(steps):
+            peer.send(piece)
+            peer.read(READ)
+            self._advance(STEP)
+            self.every_peer_gets_what_it_is_owed()
+            if peer not in self.peers:
+                break
+
+    @rule(seconds=st.sampled_from([STEP, 0.5, 1, 2, 3, 4, 7]))
+    def advance(self, seconds: float) -> None:
         self._advance(seconds)
 
-    def _advance(self, seconds: int) -> None:
+    def _advance(self, seconds: float) -> None:
         for _ in range(round(seconds / STEP)):
             were_paused = [peer.transport.has_paused_its_producer for peer in self.peers]
             self.clock.advance(STEP)

@@ -50,8 +50,9 @@ class DrainTests(SynchronousTestCase):
     def test_a_peer_that_sends_nothing_any_more_is_left_after_a_grace_period(self) -> None:
         connection = self.connect()
         self.drain()
+        self.clock.pump([0.03125] * 7)
         self.assert_stays(connection)
-        self.clock.advance(0.25)
+        self.clock.advance(0.03125)
         self.assert_has_left(connection)
         self.assertEqual(connection.received(), b"")
         self.assertNoResult(self.ended)
