@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 
 import pytest
 import pytest_twisted
+from twisted.logger import globalLogBeginner
 
 from tests.furniture.processes import RUNNING
+
+# Until the logging begins, Twisted keeps all events, and so what they are about, such as connections and failures.
+with warnings.catch_warnings():  # which undoes that warnings go into the log
+    globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
 
 
 @pytest.fixture(autouse=True)

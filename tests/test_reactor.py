@@ -15,6 +15,7 @@ from typing import Any
 
 from twisted.application.reactors import getReactorTypes
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.tcp import Server
@@ -106,6 +107,7 @@ class ReactorTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor: Any = EagerEPollReactor()
         self.poller = self.reactor._poller = Poller(self.reactor._poller)
+        self.connections: list[Connected] = []
         self.addCleanup(self.close)
 
     def close(self) -> None:
@@ -113,6 +115,9 @@ class ReactorTests(SynchronousTestCase):
             self.reactor.removeReader(reader)
             reader.connectionLost(None)
         self.reactor.disconnectAll()
+        for connection in self.connections:
+            if not connection.is_lost:  # the reactor does not know those that neither read nor write
+                connection.transport.connectionLost(Failure(ConnectionDone()))
         self.poller._poller.close()
 
     def connect(self) -> Connected:
@@ -121,6 +126,7 @@ class ReactorTests(SynchronousTestCase):
         peers.setblocking(False)
         made = Connected(peers)
         self.adopt(ours, made)
+        self.connections.append(made)
         self.poller.changes.clear()
         return made
 

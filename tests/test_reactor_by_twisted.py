@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import sys
 import tempfile
+import warnings
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
+
+import pytest
+
+# What Twisted's tests warn of is Twisted's.
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 MODULES = ["core", "fdset", "newtls", "process", "socket", "stdio", "tcp", "threads", "time", "tls", "udp", "unix"]
 
@@ -17,6 +25,15 @@ LEFT_OUT = [
     "test_lostFileDescriptor",  # epoll cannot detect one; Twisted skips the test for its own, by its name
     "test_changeUID",  # passes only where the files of this Python can be read by all users
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage_goes_here() -> Iterator[None]:
+    """Let go of what these tests have left open before a test has to answer for it that is not among them."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 def leave_out(case: object) -> None:

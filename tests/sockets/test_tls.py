@@ -220,7 +220,11 @@ async def test_it_is_tls_1_2_or_newer(folder: Path) -> None:
         for port in map(port_of, addresses):
             assert await deferToThread(handshake, port) == "TLSv1.3"
             assert await deferToThread(handshake, port, maximum_version=ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
-            with pytest.raises(ssl.SSLError, match=r"(?i)version|protocol"), contextlib.suppress(ConnectionError):
+            with (
+                pytest.warns(DeprecationWarning, match="TLSv1"),
+                pytest.raises(ssl.SSLError, match=r"(?i)version|protocol"),
+                contextlib.suppress(ConnectionError),
+            ):
                 old = {"minimum_version": ssl.TLSVersion.TLSv1, "maximum_version": ssl.TLSVersion.TLSv1_1}
                 await deferToThread(handshake, port, **old)
 
