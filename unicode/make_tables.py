@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import accumulate, groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -86,6 +87,7 @@ def rows(name: str) -> Iterator[list[str]]:
             yield [field.strip() for field in fields.split(";")]
 
 
+@cache
 def property_of(name: str, *path: str) -> Codes:
     """
     Return the property that the file ``name`` has for code points.
@@ -170,6 +172,7 @@ def combining() -> set[int]:
     }
 
 
+@cache
 def records() -> list[Record]:
     """Return what there is to know of each code point."""
     word_break = property_of("WordBreakProperty.txt")
@@ -183,13 +186,12 @@ def records() -> list[Record]:
     for code, its_category, its_class in unicode_data():
         category[code], combining_class[code] = its_category, its_class
 
-    def class_of(code: int) -> str:
-        name = word_break.get(code, "Other")
-        return f"PICTOGRAPHIC_{name}".upper() if code in pictographic else name.upper()
-
+    class_name = {code: name.upper() for code, name in word_break.items()}
+    class_name |= {code: f"PICTOGRAPHIC_{class_name.get(code, 'OTHER')}" for code in pictographic}
+    record = cache(Record)  # few are distinct
     return [
-        Record(
-            class_of(code),
+        record(
+            class_name.get(code, "OTHER"),
             category[code][0] == "N" or (code in alphabetic and category[code][0] != "M"),
             code in in_dictionary,
             code in nfc,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any, cast
 from unittest import SkipTest
 
@@ -79,6 +80,7 @@ FAULTS = re.compile(
 )
 
 
+@cache
 def representatives() -> list[str]:
     """Return characters of every kind that the kernel knows: the first and the last of each."""
     first: dict[Any, int] = {}

@@ -297,10 +297,12 @@ del EngineTestCase
 _AROUND = ["", " ", "  ", " a", "a 1", "1 a.", "b -", ' א"', "ב _", "\u200d❤ "]
 
 
+# It takes a while to find them, which is not to be spent by who runs other tests.
+characters = st.deferred(lambda: st.sampled_from(representatives()))
+
+
 class EqualityTests(NativeTestCase, SynchronousTestCase):
     """The native kernel answers what the Python engine does."""
-
-    REPRESENTATIVES = representatives()
 
     def assert_equal(self, lines: list[str], *parameters: bool) -> None:
         assert NATIVE is not None
@@ -324,12 +326,12 @@ class EqualityTests(NativeTestCase, SynchronousTestCase):
         self.assert_equal([character.join(_AROUND) for character in others])
 
     def test_to_any_two_kinds_of_characters_side_by_side(self) -> None:
-        characters = [character for character in self.REPRESENTATIVES if character != "\n"]
+        characters = [character for character in representatives() if character != "\n"]
         self.assert_equal([f"{one}{other} a  {one}{other}" for one, other in product(characters, repeat=2)])
 
     @settings(deadline=None, derandomize=True, max_examples=1000)
     @given(
-        st.lists(st.text(st.sampled_from(REPRESENTATIVES) | st.sampled_from("aA1. '\"e\u0301\u200d❤"), max_size=12)),
+        st.lists(st.text(characters | st.sampled_from("aA1. '\"e\u0301\u200d❤"), max_size=12)),
         st.booleans(),
         st.booleans(),
     )
