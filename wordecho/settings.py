@@ -33,6 +33,7 @@ MAX_CONNECTIONS_PER_HOST = Setting("max-connections-per-host", 0, "connections",
 IDLE_TIMEOUT = Setting("idle-timeout", 300, "seconds", 0, MAX_SECONDS)
 QUIET_PERIOD = Setting("quiet-period", 2, "seconds", 0, MAX_SECONDS)
 DRAIN_TIMEOUT = Setting("drain-timeout", 10, "seconds", 0, MAX_SECONDS)
+UDP_RATE = Setting("udp-rate", 10_000, "datagrams", 0, 10**6)
 WORKERS = Setting("workers", 1, "processes", 1, 1024)
 
 # What has no option.
@@ -42,6 +43,12 @@ FAREWELL_TIMEOUT = 5
 
 MAX_LINGERING = 32
 """Refused connections at once that get this time; a flood of them must not use up the descriptors."""
+
+TURN = 0.001
+"""Seconds that the messages of one connection may take in one turn, before others come first."""
+
+MOST_BUCKETS = 4096
+"""Addresses whose datagrams are counted at once; beyond them the one that was quiet longest is forgotten."""
 
 PROXY_HEADER_TIMEOUT = 5
 """Seconds that a header of the PROXY protocol may take. A proxy sends it at once."""

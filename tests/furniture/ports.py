@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import directlyProvides
 
@@ -31,6 +32,9 @@ class Port:
         self.reads += 1
         if self.sessionno < self.room:
             self.sessionno += 1
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.connected = False
 
     def stopReading(self) -> None:
         self.is_reading = False

@@ -424,7 +424,7 @@ class FoundTests(SynchronousTestCase):
 
     def test_the_quiet_period_does_not_part_a_message_that_waits_to_be_cut(self) -> None:
         self.protocol.dataReceived(b"x" * 8192)
-        self.assertEqual(self.protocol.paused, True)
+        self.assertTrue(self.protocol.held)
         self.clock.advance(2)
         received = self.transport.flush() + self.transport.flush()
         self.assertEqual(received, wire.encode(wire.too_long(MAX_LENGTH)) + b"\n")

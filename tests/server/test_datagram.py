@@ -6,17 +6,21 @@ import json
 import random
 import re
 import socket
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
 import pytest_twisted
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import MessageLengthError
+from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.processes import PATIENCE, ending, listening_twistd, port_of, spawn_twistd
 from tests.furniture.snippets import ROOT
 from tests.furniture.sockets import needs_ipv6
+from wordecho.server.buckets import TokenBuckets
 from wordecho.server.datagram import WordEchoDatagramProtocol
 from wordecho.wire import python_engine
 from wordecho.wire.datagrams import MAX_DATAGRAM
@@ -26,7 +30,10 @@ PEER = ("192.0.2.1", 5000)
 
 
 class Port:
-    """A port that keeps what is sent, or fails to send it."""
+    """A port, 65432 of every address, that keeps what is sent, or fails to send it."""
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("UDP", "0.0.0.0", 65432)
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
@@ -39,11 +46,18 @@ class Port:
         self.sent.append(datagram)
 
 
+def protocol_on(
+    port: Port, answer: Callable[[bytes], bytes] = python_engine.answer, *, rate: int = 0, clock: Clock | None = None
+) -> WordEchoDatagramProtocol:
+    protocol = WordEchoDatagramProtocol(answer, TokenBuckets(clock or Clock(), rate))
+    protocol.transport = port
+    return protocol
+
+
 class DatagramTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.port = Port()
-        self.protocol = WordEchoDatagramProtocol(python_engine.answer)
-        self.protocol.transport = self.port  # type: ignore[assignment]
+        self.protocol = protocol_on(self.port)
 
     def reply(self, datagram: bytes) -> bytes:
         """Return the one datagram that comes for ``datagram``."""
@@ -70,8 +84,7 @@ class DatagramTests(SynchronousTestCase):
 
     def test_errors_are_those_of_a_line(self) -> None:
         self.assertEqual(json.loads(self.reply(b"caf\xe9"))["offset"], 3)
-        self.protocol = WordEchoDatagramProtocol(lambda message: python_engine.answer(message, max_length=3))
-        self.protocol.transport = self.port  # type: ignore[assignment]
+        self.protocol = protocol_on(self.port, lambda message: python_engine.answer(message, max_length=3))
         reply = json.loads(self.reply(b"three"))
         self.assertEqual((reply["error"], reply["limit"]), ("too-long", 3))
 
@@ -84,8 +97,7 @@ class DatagramTests(SynchronousTestCase):
 
     def test_the_limit_is_that_of_the_datagram_its_ending_counted(self) -> None:
         for size, fits in ((MAX_DATAGRAM, True), (MAX_DATAGRAM + 1, False)):
-            self.protocol = WordEchoDatagramProtocol(lambda message, size=size: b"x" * (size - 1))  # type: ignore[misc]
-            self.protocol.transport = self.port  # type: ignore[assignment]
+            self.protocol = protocol_on(self.port, lambda message, size=size: b"x" * (size - 1))  # type: ignore[misc]
             self.assertEqual(self.reply(b"one").startswith(b"x"), fits)
 
     def test_what_cannot_be_sent_is_dropped_in_silence(self) -> None:
@@ -93,6 +105,78 @@ class DatagramTests(SynchronousTestCase):
             self.port.error = error
             self.protocol.datagramReceived(b"one", PEER)
         self.assertEqual(self.port.sent, [])
+
+
+class LoopTests(SynchronousTestCase):
+    """Anybody can forge whom a datagram is from: no two servers may be made to answer each other, nor one itself."""
+
+    def setUp(self) -> None:
+        self.port = Port()
+        self.protocol = protocol_on(self.port)
+
+    def assert_not_answered(self, datagram: bytes, address: tuple[str, int] = PEER) -> None:
+        self.protocol.datagramReceived(datagram, address)
+        self.assertEqual(self.port.sent, [])
+
+    def test_a_reply_is_never_answered(self) -> None:
+        for reply in (
+            ONE,
+            ONE + b"\n",
+            ONE + b"\r\n",
+            ONE[:-1] + b',"terminated":false}',
+            ONE[:-1] + b',"counts":[1]}',
+            b'{"error":"not-utf-8","detail":"The byte at offset 0 is not UTF-8.","offset":0}\n',
+            b'{"error":"reply-too-long","detail":"","limit":65507}',
+        ):
+            self.assert_not_answered(reply)
+
+    def test_what_only_looks_like_one_is_a_message(self) -> None:
+        for message in (b'{"unique_words":[', b'{"error":"', ONE + b"x", b"[]", b'{"unique_words":["one"]}', ONE[1:]):
+            self.protocol.datagramReceived(message, PEER)
+            self.assertEqual(len(self.port.sent), 1)
+            self.port.sent.clear()
+
+    def test_what_comes_from_this_port_is_never_answered(self) -> None:
+        for host in "127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1":
+            self.assert_not_answered(b"one", (host, 65432))
+
+    def test_what_comes_from_another_port_or_machine_is(self) -> None:
+        for address in ("127.0.0.1", 65431), ("192.0.2.1", 65432):
+            sent: list[object] = []
+            self.port.write = lambda datagram, addr: sent.append(addr)  # type: ignore[method-assign]  # noqa: B023
+            self.protocol.datagramReceived(b"one", address)
+            self.assertEqual(sent, [address])
+
+
+class RateTests(SynchronousTestCase):
+    def test_one_address_gets_so_many_replies_a_second(self) -> None:
+        clock, port = Clock(), Port()
+        protocol = protocol_on(port, rate=4, clock=clock)
+        for seconds, replies in ((0, 4), (1, 4), (0.25, 1), (0.125, 0), (10, 4)):
+            clock.advance(seconds)
+            for _ in range(5):
+                protocol.datagramReceived(b"one", PEER)
+            self.assertEqual(len(port.sent), replies)
+            port.sent.clear()
+
+    def test_each_address_has_its_own(self) -> None:
+        buckets = TokenBuckets(Clock(), 1)
+        self.assertEqual([buckets.take(host) for host in ("a", "b", "a", "b")], [True, True, False, False])
+
+    def test_0_is_for_no_such_limit(self) -> None:
+        buckets = TokenBuckets(Clock(), 0)
+        self.assertTrue(all(buckets.take("a") for _ in range(100_000)))
+
+    def test_no_more_than_4096_addresses_are_kept(self) -> None:
+        clock = Clock()
+        buckets = TokenBuckets(clock, 1)
+        for number in range(4096):
+            buckets.take(str(number))
+        self.assertFalse(buckets.take("0"))  # which is now the last that was asked for
+        for number in range(4096, 8191):
+            buckets.take(str(number))
+        self.assertFalse(buckets.take("0"))
+        self.assertTrue(buckets.take("1"), "it is kept though 4 096 others came after it")
 
 
 class AmplificationTests(SynchronousTestCase):
@@ -103,8 +187,7 @@ class AmplificationTests(SynchronousTestCase):
     def largest(self, datagrams: Any) -> tuple[float, bytes]:
         """Return by how much the reply of one of ``datagrams`` is the longest on the wire, and that datagram."""
         port = Port()
-        protocol = WordEchoDatagramProtocol(python_engine.answer)
-        protocol.transport = port  # type: ignore[assignment]
+        protocol = protocol_on(port)
         worst = (0.0, b"")
         for datagram in datagrams:
             protocol.datagramReceived(datagram, PEER)

@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from wordecho import wire
 from wordecho.server.timeout import LazyTimeoutMixin
-from wordecho.settings import FAREWELL_TIMEOUT
+from wordecho.settings import FAREWELL_TIMEOUT, TURN
 from wordecho.sockets import tcp_info
 from wordecho.sockets.addresses import show_address
 from wordecho.wire import Refusal
@@ -38,9 +38,14 @@ class Stage(Enum):
     DISMISSED = "its peer was told why it has to go, and has a while to read it"
     LEAVING = "the server stops and all is answered; the sending side is ended as soon as that is sent"
     LEFT = "it is sent, and the sending side ended"
+    GONE = "it is closed"
 
 
 TALKING = Stage.TALKING  # found sooner here than on the class, and looked at for every read
+
+# Why a connection answers nothing for a while; both may be true at once.
+BEHIND = 1  # its peer has to read first
+AWAITS_TURN = 2  # it has used up its time, and others come first
 
 
 @implementer(IHalfCloseableProtocol)
@@ -49,9 +54,11 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
     One connection of the server.
 
     It is its transport's producer: where a peer does not read its replies, the transport asks for a pause, and the
-    connection neither reads nor answers anything until the peer has caught up.
+    connection neither reads nor answers anything until the peer has caught up. Nor does it where its messages take
+    longer than a turn may, until its next one.
 
     :ivar stage: how far it has come
+    :ivar held: why it answers nothing for a while, of :data:`BEHIND` and :data:`AWAITS_TURN`; 0 where it answers
     """
 
     log = Logger()
@@ -68,7 +75,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         self.factory: WordEchoFactory = factory
         self.clock = factory.reactor
         self.stage = TALKING
-        self.paused = False
+        self.held = 0
         self._framing = Framing(factory.max_length)
 
     # The connection's life
@@ -92,7 +99,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         self._has_peer_ended = True
         if self.stage is not TALKING:
             self.transport.loseConnection()
-        elif not self.paused:
+        elif not self.held:
             self._finish()
 
     def writeConnectionLost(self) -> None:
@@ -100,6 +107,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
             self.stage = Stage.LEFT
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.stage = Stage.GONE
         self.setTimeout(None)
         self._stop_waiting_for_quiet()
         self.factory.guests.forget(self)
@@ -147,7 +155,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         if self.stage is not TALKING:
             return
         framing, factory = self._framing, self.factory
-        if self.paused:
+        if self.held:
             framing.hold(data)
             return
         self.active_at = factory.seconds()
@@ -157,7 +165,10 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
                 self.transport.write(factory.answer_lines(lines, factory.ignore_case, factory.counts))
             else:
                 self.transport.write(wire.encode(wire.too_long(factory.max_length)) + framing.ending)
-            if framing.waiting is None or self.paused:
+            if framing.waiting is None or self.held:
+                break
+            if factory.seconds() - self.active_at >= TURN:
+                self._wait_for_turn()
                 break
             lines = framing.next_lines()
         if not framing.tail:
@@ -171,7 +182,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
     # The quiet period
 
     def _wait_for_quiet(self) -> None:
-        if self.paused:
+        if self.held:
             return  # a peer that is not read is not quiet
         if self._quiet_call is not None:
             self._quiet_call.reset(self.factory.quiet_period)
@@ -188,17 +199,36 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         if not self._framing.tail:
             self.transport.write(self._unterminated_reply())
 
-    # Back-pressure
+    # Back-pressure, and turns
 
     def pauseProducing(self) -> None:
+        self.held |= BEHIND
         self._acknowledged = tcp_info.acknowledged_octets(self.transport)
         self._stop_waiting_for_quiet()
-        super().pauseProducing()
+        self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
-        self.paused = False
+        self.held &= ~BEHIND
+        self._go_on()
+
+    def stopProducing(self) -> None:
+        self.held |= BEHIND
+        self.transport.stopProducing()
+
+    def _wait_for_turn(self) -> None:
+        self.held |= AWAITS_TURN
+        self._stop_waiting_for_quiet()
+        self.transport.pauseProducing()
+        self.factory.turns.wait(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self.held &= ~AWAITS_TURN
+        if self.stage is TALKING:
+            self._go_on()
+
+    def _go_on(self) -> None:
         self.dataReceived(b"")  # there may be lines that wait
-        if self.paused:
+        if self.held:
             return
         if self._has_peer_ended:
             self._finish()
@@ -209,7 +239,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
 
     def timeoutConnection(self) -> None:
         match self.stage:
-            case Stage.TALKING if not self.paused:
+            case Stage.TALKING if not self.held:
                 self._dismiss(wire.idle_timeout(self.factory.idle_timeout))
             case Stage.TALKING | Stage.FINISHING:
                 acknowledged = tcp_info.acknowledged_octets(self.transport)

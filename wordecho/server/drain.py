@@ -1,30 +1,32 @@
 """
 What a stop is. All of it is here; a connection knows no more than how to leave.
 
-1. What waits to be accepted is accepted, and the ports are closed.
+1. The kernel begins no more connections. Those that it had begun are accepted, and the ports are closed.
 2. Each connection goes on answering until nothing has come on it for :data:`DRAIN_GRACE`; then it has all that its
    peer had sent, and leaves: it ends its sending side once all is sent. A peer that goes on sending is left after half
-   of the time. One that is behind with reading is left when it has caught up.
+   of the time. One that is behind with reading, or waits for its turn, is left when
+   it goes on.
 3. A connection that has left is closed by its peer; or here, once the peer's kernel has all that was sent.
 4. What is there when the time is over is cut off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from wordecho.server.connection import Stage, WordEchoProtocol
 from wordecho.server.factory import WordEchoFactory
 from wordecho.settings import DRAIN_GRACE
 from wordecho.sockets import tcp_info
-from wordecho.sockets.ports import accept_pending
+from wordecho.sockets.ports import close, turn_newcomers_away
 
+SETTLE = 0.1  # seconds in which connections that the kernels have begun come about, once no new ones are
 LOOK = DRAIN_GRACE / 4  # seconds between two looks at all connections
 
 
@@ -44,24 +46,42 @@ class Drain:
         self._timeout = timeout
 
     @inlineCallbacks
-    def run(self, ports: Sequence[IListeningPort]) -> Generator[Deferred[Any], Any, None]:
-        """Stop listening on ``ports``, answer what is due, and let the connections go; fires when none is left."""
-        for port in ports:
-            accept_pending(port)
-        closed = yield DeferredList([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
-        for succeeded, failure in closed:
-            if not succeeded:
-                self.log.warn("A port did not close well: {problem}", problem=failure.getErrorMessage())
+    def run(
+        self, ports: Sequence[IListeningPort], shared: Collection[IListeningPort] = ()
+    ) -> Generator[Deferred[Any], Any, None]:
+        """
+        Stop listening on ``ports``, answer what is due, and let the connections go; fires when none is left.
+
+        :param shared: those of the ports whose sockets other processes have too, and go on with
+        """
+        self._began = self._clock.seconds()
+        yield self._close(ports, shared)
         if not self._guests:
             return
-        self._began = self._clock.seconds()
         calls = [self._every(LOOK, self._look), self._every(1, self._log_progress)]
-        end = self._clock.callLater(self._timeout, self._cut_off)
+        left = self._began + self._timeout - self._clock.seconds()
+        end = self._clock.callLater(max(0, left), self._cut_off)
         yield self._guests.when_none()
         for call in calls:
             call.stop()
         if end.active():
             end.cancel()
+
+    @inlineCallbacks
+    def _close(
+        self, ports: Sequence[IListeningPort], shared: Collection[IListeningPort]
+    ) -> Generator[Deferred[Any], Any, None]:
+        streams: list[Any] = [port for port in ports if hasattr(port, "sessionno")]
+        others = [maybeDeferred(port.stopListening) for port in ports if port not in streams]
+        are_turned_away = [turn_newcomers_away(port) for port in streams if port not in shared]
+        if any(are_turned_away):
+            yield deferLater(self._clock, min(SETTLE, self._timeout))
+        for port in streams:
+            try:
+                close(port)
+            except Exception as error:
+                self.log.warn("A port did not close well: {problem}", problem=error)
+        yield DeferredList(others, consumeErrors=True)
 
     def abort(self) -> None:
         """Cut off every connection that is left."""
@@ -83,7 +103,7 @@ class Drain:
 
     def _move_on(self, connection: WordEchoProtocol, *, is_quiet: bool) -> None:
         match connection.stage:
-            case Stage.TALKING if not connection.paused:
+            case Stage.TALKING if not connection.held:
                 connection.leave()
             case Stage.LEFT if is_quiet and tcp_info.unacknowledged_octets(connection.transport) == 0:
                 connection.transport.loseConnection()
@@ -93,7 +113,7 @@ class Drain:
         self.abort()
 
     def _log_progress(self) -> None:
-        seconds = self._began + self._timeout - self._clock.seconds()
+        seconds = max(0, self._began + self._timeout - self._clock.seconds())
         self.log.info("draining: {connections} left, {seconds:.0f} s", connections=self._connections(), seconds=seconds)
 
     def _connections(self) -> str:

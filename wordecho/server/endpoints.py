@@ -11,9 +11,12 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpointStringParser
 from twisted.plugin import getPlugins
 
+from wordecho.server.buckets import TokenBuckets
 from wordecho.server.datagram import WordEchoDatagramProtocol
 from wordecho.server.factory import WordEchoFactory
 from wordecho.server.proxy import ProxyFactory
+from wordecho.settings import TURN, UDP_RATE
+from wordecho.sockets import datagram_port
 from wordecho.sockets.bind import bind
 from wordecho.sockets.endpoints import WrappingEndpoint
 from wordecho.sockets.unix import LocalSockets
@@ -75,21 +78,22 @@ class DatagramEndpoint:
 
     :param port: 0 for any free one
     :param interface: the one address to listen on; None for every address of either family
+    :param rate: datagrams a second that are answered to one address; 0 for as many as come
     """
 
-    def __init__(self, reactor: Any, port: int, interface: str | None = None) -> None:
+    def __init__(self, reactor: Any, port: int, interface: str | None = None, *, rate: int = UDP_RATE.default) -> None:
         self._reactor = reactor
         self._port = port
         self._interface = interface
+        self._rate = rate
 
     def listen(self, protocolFactory: WordEchoFactory) -> Deferred[IListeningPort]:
-        return execute(self._listen, WordEchoDatagramProtocol(protocolFactory.answer))
+        return execute(self._listen, protocolFactory)
 
-    def _listen(self, protocol: WordEchoDatagramProtocol) -> IListeningPort:
-        port: IListeningPort
-        if self._interface is not None:
-            port = self._reactor.listenUDP(self._port, protocol, self._interface, READ_SIZE)
-            return port
-        with bind(socket.SOCK_DGRAM, self._port) as bound:
-            port = self._reactor.adoptDatagramPort(bound.fileno(), bound.family, protocol, READ_SIZE)
+    def _listen(self, factory: WordEchoFactory) -> IListeningPort:
+        protocol = WordEchoDatagramProtocol(factory.answer, TokenBuckets(self._reactor, self._rate))
+        with bind(socket.SOCK_DGRAM, self._port, self._interface) as bound:
+            port: IListeningPort = datagram_port.adopt(
+                self._reactor, bound, protocol, READ_SIZE, TURN, factory.turns.wait
+            )
         return port

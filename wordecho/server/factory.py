@@ -10,6 +10,7 @@ from twisted.internet.protocol import ServerFactory
 from wordecho import settings
 from wordecho.server.connection import WordEchoProtocol
 from wordecho.server.guests import Guests
+from wordecho.server.turns import Turns
 from wordecho.wire.engine import ENGINE, Engine
 
 
@@ -27,6 +28,7 @@ class WordEchoFactory(ServerFactory):
     :param counts: whether replies say how often each unique word occurs
     :param engine: what answers the messages
     :ivar guests: the connections
+    :ivar turns: those of them that have used up their time
     """
 
     noisy = False  # the service logs where it listens
@@ -53,6 +55,7 @@ class WordEchoFactory(ServerFactory):
         self.counts = counts
         self.answer_lines = engine.answer_lines
         self.answer = partial(engine.answer, max_length=max_length, ignore_case=ignore_case, counts=counts)
+        self.turns = Turns(reactor)
         self.guests = Guests(max_connections, max_connections_per_host)
 
     # Twisted's own declaration wants a protocol that would take any Factory for its factory.

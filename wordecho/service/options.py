@@ -64,6 +64,9 @@ class Options(options.Options):
             "UDP port to take datagrams on besides, 0 for any free one",
             options.whole_number("udp", 0, 65535),
         ],
+        options.parameter(
+            settings.UDP_RATE, "datagrams a second that are answered to one address, 0 for no such limit"
+        ),
         ["cert", None, None, "file of the certificate of tls: endpoints, in PEM, with its chain after it"],
         ["key", None, None, "file of its private key, in PEM [default: the file of --cert]"],
         ["ca", None, None, "file of the authorities that must vouch for the clients of tls: endpoints [default: none]"],
@@ -141,7 +144,7 @@ class Options(options.Options):
             port = PORT.default if self["port"] is None else self["port"]
             self.endpoints.append(tcp_endpoint(reactor, port, self["interface"]))
         if self["udp"] is not None:
-            self.endpoints.append(DatagramEndpoint(reactor, self["udp"], self["interface"]))
+            self.endpoints.append(DatagramEndpoint(reactor, self["udp"], self["interface"], rate=self["udp-rate"]))
         tls = self._certificates()
         for description in self._descriptions:
             try:

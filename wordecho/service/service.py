@@ -19,6 +19,7 @@ from wordecho.service.descriptors import SPARE_DESCRIPTORS, raise_descriptor_lim
 from wordecho.service.signals import SecondSignal
 from wordecho.sockets.addresses import show_port
 from wordecho.sockets.amendments import rest_when_exhausted
+from wordecho.sockets.endpoints import is_shared
 from wordecho.wire.engine import versions
 
 
@@ -45,6 +46,7 @@ class WordEchoService(Service):
         self.factory = factory
         self._drain = Drain(factory, drain_timeout)
         self._ports: list[IListeningPort] = []
+        self._shared: list[IListeningPort] = []  # those of them whose sockets other processes have too
         self._problems: list[str] = []
 
     def privilegedStartService(self) -> None:
@@ -57,7 +59,9 @@ class WordEchoService(Service):
         self.log.info("{versions}", versions=versions())
         self._raise_descriptor_limit()
         for endpoint in self.endpoints:
-            endpoint.listen(self.factory).addCallbacks(self._listening, self._not_listening)
+            endpoint.listen(self.factory).addCallbacks(
+                self._listening, self._not_listening, callbackArgs=(is_shared(endpoint),)
+            )
         if self._problems:
             for port in self._ports:
                 # stopListening() would close it in a later turn of the reactor, which never comes.
@@ -80,7 +84,7 @@ class WordEchoService(Service):
         """Stop listening, answer what is due, and let the connections go."""
         super().stopService()
         ports, self._ports = self._ports, []
-        yield self._drain.run(ports)
+        yield self._drain.run(ports, self._shared)
         self._signals.restore()
 
     def _raise_descriptor_limit(self) -> None:
@@ -95,9 +99,11 @@ class WordEchoService(Service):
                 wanted=wanted,
             )
 
-    def _listening(self, port: IListeningPort) -> None:
+    def _listening(self, port: IListeningPort, is_shared: bool) -> None:
         rest_when_exhausted(port, self.factory.reactor)
         self._ports.append(port)
+        if is_shared:
+            self._shared.append(port)
 
     def _log_addresses(self) -> None:
         for port in self._ports:

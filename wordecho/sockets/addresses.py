@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -34,6 +35,19 @@ def host_of(address: IAddress) -> str | None:
     """
     host: str | None = getattr(address, "host", None)
     return host.removeprefix("::ffff:") if host is not None and "." in host else host
+
+
+def is_local(host: str) -> bool:
+    """Whether the IP address ``host`` is one of this machine, as a socket that goes there would find."""
+    if ip_address(host.removeprefix("::ffff:")).is_loopback:
+        return True
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, 9))  # which sends nothing
+        except OSError:
+            return False
+        return bool(probe.getsockname()[0] == host)
 
 
 def show_port(port: IListeningPort) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.abstract import isIPv6Address
 from twisted.internet.defer import Deferred, execute
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, TCP4ServerEndpoint, TCP6ServerEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from zope.interface import implementer
@@ -63,5 +63,14 @@ class WrappingEndpoint:
         self._endpoint = endpoint
         self._wrap = wrap
 
+    @property
+    def is_shared(self) -> bool:
+        return is_shared(self._endpoint)
+
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         return self._endpoint.listen(self._wrap(protocolFactory))
+
+
+def is_shared(endpoint: object) -> bool:
+    """Whether the socket of ``endpoint`` was given to this process, by one that may go on with it."""
+    return isinstance(endpoint, AdoptedStreamServerEndpoint) or bool(getattr(endpoint, "is_shared", False))
