@@ -31,6 +31,7 @@ MAX_LENGTH = Setting("max-length", 65536, "bytes", 1, 2**30)
 MAX_CONNECTIONS = Setting("max-connections", 10_000, "connections", 1, 10**6)
 MAX_CONNECTIONS_PER_HOST = Setting("max-connections-per-host", 0, "connections", 0, 10**6)
 IDLE_TIMEOUT = Setting("idle-timeout", 300, "seconds", 0, MAX_SECONDS)
+HANDSHAKE_TIMEOUT = Setting("handshake-timeout", 5, "seconds", 0, MAX_SECONDS)
 QUIET_PERIOD = Setting("quiet-period", 2, "seconds", 0, MAX_SECONDS)
 DRAIN_TIMEOUT = Setting("drain-timeout", 10, "seconds", 0, MAX_SECONDS)
 UDP_RATE = Setting("udp-rate", 10_000, "datagrams", 0, 10**6)
@@ -41,17 +42,19 @@ WORKERS = Setting("workers", 1, "processes", 1, 1024)
 FAREWELL_TIMEOUT = 5
 """Seconds that a peer which was sent away has to read the reason before its connection is cut."""
 
-MAX_LINGERING = 32
-"""Refused connections at once that get this time; a flood of them must not use up the descriptors."""
+MAX_STRANGERS = 512
+"""
+Connections at once that are no guests: newcomers, and refused ones that have this time.
+
+So many as a crowd that comes at once may have, and so few that a flood uses up neither descriptors nor memory: one in a
+handshake of TLS may take 80 kB.
+"""
 
 TURN = 0.001
 """Seconds that the messages of one connection may take in one turn, before others come first."""
 
 MOST_BUCKETS = 4096
 """Addresses whose datagrams are counted at once; beyond them the one that was quiet longest is forgotten."""
-
-PROXY_HEADER_TIMEOUT = 5
-"""Seconds that a header of the PROXY protocol may take. A proxy sends it at once."""
 
 DRAIN_GRACE = 0.25
 """

@@ -65,12 +65,13 @@ class SettingTests(SynchronousTestCase):
             (settings.MAX_CONNECTIONS, "connections in all"),
             (settings.MAX_CONNECTIONS_PER_HOST, "connections from one address"),
             (settings.IDLE_TIMEOUT, "seconds idle"),
+            (settings.HANDSHAKE_TIMEOUT, "seconds to become a connection"),
             (settings.DRAIN_TIMEOUT, "seconds that a stop takes"),
         ):
             value = grouped(setting.default) if setting.default else "off"
             self.assertEqual(bounds[bound].replace(" ,", ","), f"``--{setting.name}``, {value}")
         for bound, value in {
-            "refused connections that linger": f"{settings.MAX_LINGERING}, for {settings.FAREWELL_TIMEOUT} s each",
+            "newcomers, and refused connections": f"{settings.MAX_STRANGERS}",
             "seconds to take the last words": f"{settings.FAREWELL_TIMEOUT}",
             "connections that wait to be accepted": f"{grouped(BACKLOG)}, on ``--port``",
             "descriptors": f"``--max-connections`` + {SPARE_DESCRIPTORS}",

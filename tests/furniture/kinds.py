@@ -19,7 +19,8 @@ from twisted.python.failure import Failure
 from tests.furniture.snippets import commands
 from tests.furniture.transports import PEER, Transport, UNIXTransport
 from wordecho.server import WordEchoFactory, WordEchoProtocol
-from wordecho.server.proxy import ProxyFactory, ProxyProtocol
+from wordecho.server.newcomer import NewcomerFactory, TLSNewcomer
+from wordecho.server.proxy import ProxyProtocol
 from wordecho.sockets import tls
 
 
@@ -80,7 +81,8 @@ class PROXY1(Connection):
 
     def __init__(self, factory: WordEchoFactory) -> None:
         self.transport: Any = Transport()
-        self.outer: ProxyProtocol = ProxyFactory(factory.reactor, factory).buildProtocol(None)
+        outer: Any = NewcomerFactory(ProxyProtocol, factory, factory).buildProtocol(None)
+        self.outer = outer
         self.outer.makeConnection(self.transport)
         self.outer.dataReceived(self.header)
         self.protocol = self.outer.wrappedProtocol
@@ -125,21 +127,33 @@ class Recorder(Protocol):
 
 
 class TLS(Connection):
-    """A connection with TLS between the two ends, each on a transport of its own."""
+    """
+    A connection with TLS between the two ends, each on a transport of its own.
 
-    def __init__(self, factory: WordEchoFactory) -> None:
+    :param is_silent: whether the client sends nothing at all
+    """
+
+    def __init__(self, factory: WordEchoFactory, peer: Any = PEER, *, is_silent: bool = False) -> None:
         server_options, client_options = tls_ends()
-        wrapping: Any = tls.wrap(server_options, factory, factory.reactor)
-        self.server: Any = wrapping.buildProtocol(PEER)
-        self.protocol: Any = self.server.wrappedProtocol
+        newcomers = NewcomerFactory(TLSNewcomer, factory, factory)
+        wrapping: Any = tls.wrap(server_options, newcomers, factory.reactor)
+        self.server: Any = wrapping.buildProtocol(peer)
         client_factory: Any = TLSMemoryBIOFactory(client_options, True, Factory.forProtocol(Recorder), factory.reactor)
         client_factory.protocol = TLSMemoryBIOProtocol
         self.client: Any = client_factory.buildProtocol(None)
         self.recorder: Any = self.client.wrappedProtocol
-        self.server_transport, self.client_transport = Transport(), Transport()
+        self.server_transport, self.client_transport = Transport(peer), Transport()
         self.server.makeConnection(self.server_transport)
-        self.client.makeConnection(self.client_transport)
-        self.pump()
+        if not is_silent:
+            self.client.makeConnection(self.client_transport)
+            self.pump()
+
+    @property
+    def protocol(self) -> Any:
+        return self.server.wrappedProtocol
+
+    @protocol.setter
+    def protocol(self, protocol: object) -> None: ...
 
     @property
     def transport(self) -> TLS:

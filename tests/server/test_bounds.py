@@ -6,6 +6,9 @@ import json
 import os
 import re
 import resource
+import socket
+import ssl
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,13 +19,12 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.contract import ONE
-from tests.furniture.kinds import Connection
-from tests.furniture.processes import twistd
-from tests.furniture.sockets import connect, exchange, send_until_nothing_is_taken
+from tests.furniture.kinds import Connection, make_certificate
+from tests.furniture.processes import port_of, twistd
+from tests.furniture.sockets import connect, exchange, read_all, send_until_nothing_is_taken
 from tests.furniture.transports import Transport
 from wordecho.server import WordEchoFactory
 from wordecho.service.descriptors import SPARE_DESCRIPTORS, raise_descriptor_limit
-from wordecho.settings import MAX_LINGERING
 
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from /proc, on Linux")
 
@@ -93,6 +95,62 @@ async def test_8_000_idle_connections_cost_less_than_4_kB_each_and_the_8_001st_i
 
 
 @pytest_twisted.ensureDeferred
+async def test_of_300_at_once_that_are_refused_each_is_told() -> None:
+    async with twistd("--max-connections", "1") as (server, port):
+        with ExitStack() as stack:
+            first = stack.enter_context(connect(port))
+            await deferToThread(exchange, first)
+            server.signal("STOP")  # so that it finds all of them at once, with their messages
+            crowd = [stack.enter_context(connect(port)) for _ in range(300)]
+            for connection in crowd:
+                connection.sendall(b"one\n")
+            server.signal("CONT")
+            told = await deferToThread(lambda: [read_all(connection) for connection in crowd])
+        assert [json.loads(each)["error"] for each in told] == ["too-many-connections"] * 300
+
+
+@needs_proc
+@pytest_twisted.ensureDeferred
+async def test_a_connection_by_tls_costs_less_than_40_kB_idle_and_80_kB_in_its_handshake(
+    tmp_path: Path,
+) -> None:
+    make_certificate(tmp_path)
+    context = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+
+    def open_idle(port: int, number: int) -> list[socket.socket]:
+        return [context.wrap_socket(connect(port), server_hostname="localhost") for _ in range(number)]
+
+    def open_unfinished(port: int, number: int) -> list[socket.socket]:
+        """Begin handshakes, and end none: the server has said all that it can say."""
+        begun = []
+        for _ in range(number):
+            begun.append(connect(port))
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+            with pytest.raises(ssl.SSLWantReadError):
+                client.do_handshake()
+            begun[-1].sendall(outgoing.read())
+            assert begun[-1].recv(65536)
+        return begun
+
+    tls = "--listen", "tls:tcp:0:interface=127.0.0.1", "--cert", str(tmp_path / "cert.pem")
+    options = *tls, "--key", str(tmp_path / "key.pem"), "--handshake-timeout", "600"
+    async with twistd(*options) as (server, _):
+        port = port_of((await server.listens(2))[1])
+        with ExitStack() as stack:
+            costs = []
+            for opening in open_idle, open_unfinished:
+                for number in (50, 300):  # the first of them cost what nobody after them does
+                    before = memory(server.pid)
+                    for connection in await deferToThread(opening, port, number):
+                        stack.enter_context(connection)
+                costs.append((memory(server.pid) - before) / 300)
+    idle, unfinished = costs
+    assert idle < 40_000
+    assert unfinished < 80_000
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_hard_limit_of_descriptors_that_is_too_low_is_said_and_kept_to() -> None:
     async with twistd(limit=f"ulimit -n {SPARE_DESCRIPTORS + 10}") as (server, port):
         await server.logged(
@@ -101,7 +159,7 @@ async def test_a_hard_limit_of_descriptors_that_is_too_low_is_said_and_kept_to()
         connections = [connect(port) for _ in range(10)]
         assert [await deferToThread(exchange, connection) for connection in connections] == [ONE + b"\n"] * 10
         refused = []
-        for _ in range(2 * MAX_LINGERING):  # more than can stay until they close themselves
+        for _ in range(1100):  # more than twice as many as can stay until they close themselves
             refused.append(connect(port))
             assert b'"too-many-connections"' in await deferToThread(exchange, refused[-1], b"")
         assert await deferToThread(exchange, connections[0]) == ONE + b"\n"

@@ -5,21 +5,27 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.contract import ONE, TWO, TWO_UNTERMINATED
-from tests.furniture.kinds import Connection
+from tests.furniture.kinds import PROXY1, TLS, Connection
 from tests.furniture.processes import reactor, twistd
 from tests.furniture.sockets import connect, send_until_nothing_is_taken
+from tests.furniture.transports import Transport
 from wordecho.server import WordEchoFactory
 from wordecho.server.drain import Drain
+from wordecho.server.newcomer import NewcomerFactory
+from wordecho.server.proxy import ProxyProtocol
 from wordecho.sockets import tcp_info
 
 
@@ -178,6 +184,43 @@ class DrainTests(SynchronousTestCase):
         connection.lose()
         self.successResultOf(self.ended)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def without_header(self) -> Any:
+        connection: Any = NewcomerFactory(ProxyProtocol, self.factory, self.factory).buildProtocol(None)
+        connection.makeConnection(Transport())
+        return connection
+
+    def test_newcomers_are_cut_off_after_a_grace_period(self) -> None:
+        newcomers = [TLS(self.factory, is_silent=True).server, self.without_header()]
+        self.drain()
+        self.clock.advance(0.1875)
+        self.assertEqual([newcomer.transport.disconnected for newcomer in newcomers], [False, False])
+        self.assertNoResult(self.ended)
+        self.clock.advance(0.0625)
+        self.assertEqual([newcomer.transport.disconnected for newcomer in newcomers], [True, True])
+        for newcomer in newcomers:
+            newcomer.connectionLost(Failure(ConnectionDone()))
+        self.successResultOf(self.ended)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_newcomer_that_makes_it_meanwhile_is_answered(self) -> None:
+        newcomer = self.without_header()
+        self.drain()
+        self.clock.advance(0.125)
+        newcomer.dataReceived(PROXY1.header + b"one\n")
+        self.assertNoResult(self.ended)
+        self.assertEqual(newcomer.transport.value(), ONE + b"\n")
+        self.clock.advance(0.25)
+        self.assertTrue(newcomer.transport.has_ended_sending)
+
+    def test_one_that_comes_late_in_it_has_its_time_as_well_but_not_beyond_half(self) -> None:
+        self.connect()
+        self.drain(timeout=2)
+        self.clock.advance(0.9)
+        newcomer = self.without_header()
+        self.assertFalse(newcomer.transport.disconnected)
+        self.clock.advance(0.1)
+        self.assertTrue(newcomer.transport.disconnected)
 
     def test_its_progress_is_logged(self) -> None:
         first, _ = self.connect(), self.connect()

@@ -27,7 +27,8 @@ from tests.furniture.processes import PATIENCE, ending, listening_twistd, port_o
 from tests.furniture.sockets import talk
 from tests.furniture.transports import Transport
 from wordecho.server import WordEchoFactory
-from wordecho.server.proxy import ProxyFactory
+from wordecho.server.newcomer import NewcomerFactory
+from wordecho.server.proxy import ProxyProtocol
 from wordecho.sockets.addresses import show_address
 from wordecho.wire.proxy_header import Header, parse
 
@@ -173,7 +174,7 @@ class ConnectionTests(SynchronousTestCase):
         self.factory = WordEchoFactory(self.clock, max_connections_per_host=1)
 
     def connect(self, *pieces: bytes, factory: Any = None) -> Any:
-        connection = ProxyFactory(self.clock, factory or self.factory).buildProtocol(None)
+        connection: Any = NewcomerFactory(ProxyProtocol, factory or self.factory, self.factory).buildProtocol(None)
         connection.makeConnection(Transport())
         for piece in pieces:
             connection.dataReceived(piece)

@@ -305,6 +305,35 @@ async def test_tls_goes_over_a_unix_socket_and_behind_a_proxy(folder: Path, tmp_
 
 
 @pytest_twisted.ensureDeferred
+async def test_silent_strangers_at_any_endpoint_keep_nobody_out_and_are_cut_off(folder: Path) -> None:
+    both = folder / "both.pem"
+    both.write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
+    header = b"PROXY TCP4 192.0.2.7 192.0.2.1 50000 65432\r\n"
+    endpoints = {
+        f"ssl:0:privateKey={both}:interface=127.0.0.1": b"",
+        "haproxy:tcp:0:interface=127.0.0.1": b"",
+        "tls:haproxy:tcp:0:interface=127.0.0.1": header,
+    }
+    listen = [option for endpoint in endpoints for option in ("--listen", endpoint)]
+    options = "--max-connections", "1", "--handshake-timeout", "1", "--idle-timeout", "0"
+
+    def is_cut_off(stranger: socket.socket) -> bool:
+        with contextlib.suppress(ConnectionResetError):
+            return stranger.recv(1) == b""
+        return True
+
+    async with secure(folder, *listen, *options) as addresses:
+        with contextlib.ExitStack() as stack:
+            strangers = []
+            for address, words in zip(addresses, [b"", *endpoints.values()], strict=True):
+                plain = socket.create_connection(("127.0.0.1", port_of(address)), timeout=PATIENCE)
+                strangers.append(stack.enter_context(plain))
+                plain.sendall(words)
+            assert await deferToThread(handshake, port_of(addresses[0])) == "TLSv1.3"
+            assert await deferToThread(lambda: [is_cut_off(stranger) for stranger in strangers]) == [True] * 4
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_peer_that_does_not_read_is_answered_in_full_when_it_does(folder: Path) -> None:
     def send_then_read(port: int) -> int:
         context = ssl.create_default_context(cafile=folder / "cert.pem")

@@ -144,10 +144,17 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         self._framing.take_partial()  # nobody answers it, and it may be long
         self.transport.unregisterProducer()  # nothing may pause the reading any more
         self.transport.write(last_words)
-        if self.factory.guests.may_linger(self) and _has_half_close(self.transport):
+        if _has_half_close(self.transport):
             self.transport.loseWriteConnection()
         else:
             self.transport.loseConnection()
+
+    def make_room(self) -> None:
+        """Go at once, as too many that were refused are there."""
+        if _has_half_close(self.transport):
+            self.transport.loseConnection()
+        else:  # which would wait for the peer's good-bye
+            self.transport.abortConnection()
 
     # Messages and replies
 

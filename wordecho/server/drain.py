@@ -22,6 +22,7 @@ from twisted.logger import Logger
 
 from wordecho.server.connection import Stage, WordEchoProtocol
 from wordecho.server.factory import WordEchoFactory
+from wordecho.server.newcomer import Newcomer
 from wordecho.settings import DRAIN_GRACE
 from wordecho.sockets import tcp_info
 from wordecho.sockets.ports import close, turn_newcomers_away
@@ -99,7 +100,10 @@ class Drain:
         for connection in self._guests:
             is_quiet = now - max(connection.active_at, self._began) >= DRAIN_GRACE
             if is_quiet or now - self._began >= self._timeout / 2:
-                self._move_on(connection, is_quiet=is_quiet)
+                if isinstance(connection, Newcomer):
+                    connection.transport.abortConnection()
+                else:
+                    self._move_on(connection, is_quiet=is_quiet)
 
     def _move_on(self, connection: WordEchoProtocol, *, is_quiet: bool) -> None:
         match connection.stage:

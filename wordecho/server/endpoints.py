@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Shape
 
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpointStringParser
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpointStringParser
 from twisted.plugin import getPlugins
 
 from wordecho.server.buckets import TokenBuckets
 from wordecho.server.datagram import WordEchoDatagramProtocol
 from wordecho.server.factory import WordEchoFactory
-from wordecho.server.proxy import ProxyFactory
+from wordecho.server.newcomer import NewcomerFactory, TLSNewcomer
+from wordecho.server.proxy import ProxyProtocol
 from wordecho.settings import TURN, UDP_RATE
 from wordecho.sockets import datagram_port
 from wordecho.sockets.bind import bind
@@ -24,6 +27,10 @@ from wordecho.wire.datagrams import READ_SIZE
 
 if TYPE_CHECKING:
     from twisted.internet.ssl import CertificateOptions
+
+
+# Puts what connections begin with before what a factory makes of them, given the factory of the server too.
+Door = Callable[[IProtocolFactory, WordEchoFactory], IProtocolFactory]
 
 
 class Endpoint(Shape):
@@ -41,30 +48,51 @@ def endpoint_from_string(reactor: Any, description: str, tls: CertificateOptions
     :return: an :class:`IStreamServerEndpoint`
     :raises Exception: if the description does not parse; each kind of endpoint has errors of its own.
     """
+    doors: list[Door] = []
     kind, _, rest = description.partition(":")
-    if kind == "haproxy":
-        if rest.startswith(("tls:", "ssl:")):
-            raise ValueError("a proxy sends its header before TLS begins; write tls:haproxy:tcp:PORT")
-        endpoint = endpoint_from_string(reactor, rest, tls)
-        return WrappingEndpoint(endpoint, lambda factory: ProxyFactory(reactor, factory))
-    if kind == "tls":
-        wrapped = rest.partition(":")[0]
-        if wrapped not in _kinds():
-            raise ValueError(
-                f"{wrapped!r} is no endpoint; Twisted's own tls: takes a folder of certificates, this one an endpoint: "
-                "write tls:tcp:PORT, and name the certificate with --cert"
-            )
-        if tls is None:
-            raise ValueError("it needs --cert")
-        from wordecho.sockets.tls import wrap
-
-        endpoint = endpoint_from_string(reactor, rest, tls)
-        return WrappingEndpoint(endpoint, lambda factory: wrap(tls, factory, reactor))
+    while kind in ("haproxy", "tls"):
+        doors.append(_proxy_door(rest) if kind == "haproxy" else _tls_door(reactor, rest, tls))
+        description = rest
+        kind, _, rest = description.partition(":")
     if kind == "unix" and not rest.partition(":")[0]:
         raise ValueError("it names no file")
-    if kind == "ssl" and ":sslmethod=" in description:
-        raise ValueError("the version of TLS is not to be chosen; it is 1.2 or newer")
-    return serverFromString(LocalSockets(reactor), description)
+    if kind == "ssl":
+        if ":sslmethod=" in description:
+            raise ValueError("the version of TLS is not to be chosen; it is 1.2 or newer")
+        doors.append(_handshake)
+    endpoint = serverFromString(LocalSockets(reactor), description)
+
+    def wrap(server: WordEchoFactory) -> IProtocolFactory:
+        factory: IProtocolFactory = server
+        for door in doors:
+            factory = door(factory, server)
+        return factory
+
+    return WrappingEndpoint(endpoint, wrap) if doors else endpoint
+
+
+def _proxy_door(rest: str) -> Door:
+    if rest.startswith(("tls:", "ssl:")):
+        raise ValueError("a proxy sends its header before TLS begins; write tls:haproxy:tcp:PORT")
+    return partial(NewcomerFactory, ProxyProtocol)
+
+
+def _tls_door(reactor: Any, rest: str, tls: CertificateOptions | None) -> Door:
+    wrapped = rest.partition(":")[0]
+    if wrapped not in _kinds():
+        raise ValueError(
+            f"{wrapped!r} is no endpoint; Twisted's own tls: takes a folder of certificates, this one an endpoint: "
+            "write tls:tcp:PORT, and name the certificate with --cert"
+        )
+    if tls is None:
+        raise ValueError("it needs --cert")
+    from wordecho.sockets.tls import wrap
+
+    return lambda factory, server: wrap(tls, _handshake(factory, server), reactor)
+
+
+def _handshake(factory: IProtocolFactory, server: WordEchoFactory) -> IProtocolFactory:
+    return NewcomerFactory(TLSNewcomer, factory, server)
 
 
 def _kinds() -> set[str]:

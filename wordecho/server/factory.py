@@ -23,6 +23,8 @@ class WordEchoFactory(ServerFactory):
     :param max_connections: connections at once
     :param max_connections_per_host: connections at once from one address; 0 for as many as there may be in all
     :param idle_timeout: seconds without a byte from the peer after which it is sent away; 0 for never
+    :param handshake_timeout: seconds that a TLS handshake, or a header of the PROXY protocol, may take; 0 for as long
+        as it takes
     :param quiet_period: seconds after which a peer that has never sent a line feed has ended its message; 0 for never
     :param ignore_case: whether words that differ in nothing but case are one unique word
     :param counts: whether replies say how often each unique word occurs
@@ -41,6 +43,7 @@ class WordEchoFactory(ServerFactory):
         max_connections: int = settings.MAX_CONNECTIONS.default,
         max_connections_per_host: int = settings.MAX_CONNECTIONS_PER_HOST.default,
         idle_timeout: float = settings.IDLE_TIMEOUT.default,
+        handshake_timeout: float = settings.HANDSHAKE_TIMEOUT.default,
         quiet_period: float = settings.QUIET_PERIOD.default,
         ignore_case: bool = False,
         counts: bool = False,
@@ -50,6 +53,7 @@ class WordEchoFactory(ServerFactory):
         self.seconds = reactor.seconds
         self.max_length = max_length
         self.idle_timeout = idle_timeout
+        self.handshake_timeout = handshake_timeout
         self.quiet_period = quiet_period
         self.ignore_case = ignore_case
         self.counts = counts

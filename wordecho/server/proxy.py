@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
-from twisted.internet.interfaces import (
-    IAddress,
-    IDelayedCall,
-    IHalfCloseableProtocol,
-    IProtocol,
-    IProtocolFactory,
-    IReactorTime,
-)
-from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
-from twisted.logger import Logger
-from twisted.protocols.policies import ProtocolWrapper, TimeoutMixin
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer, providedBy
 
-from wordecho.settings import PROXY_HEADER_TIMEOUT
+from wordecho.server.newcomer import Newcomer
 from wordecho.wire.proxy_header import Header, parse
 
 
 @implementer(IHalfCloseableProtocol)
-class ProxyProtocol(ProtocolWrapper, TimeoutMixin):
+class ProxyProtocol(Newcomer, ProtocolWrapper):
     """
     A connection that begins with a header of the PROXY protocol.
 
@@ -34,16 +25,12 @@ class ProxyProtocol(ProtocolWrapper, TimeoutMixin):
     ends its sending side, and waits for a header for ever.
     """
 
-    log = Logger()
-
-    # Twisted declares an ITransport or None, which has none of the methods of a connection.
-    transport: Any
     wrappedProtocol: Any
 
     _header = Header(0)
 
-    def __init__(self, factory: ProxyFactory) -> None:
-        super().__init__(cast(Any, factory), cast(IProtocol, None))
+    def __init__(self) -> None:
+        super().__init__(cast(Any, None), cast(Any, None))
         self._received = b""
 
     def logPrefix(self) -> str:
@@ -52,7 +39,7 @@ class ProxyProtocol(ProtocolWrapper, TimeoutMixin):
     def makeConnection(self, transport: Any) -> None:
         directlyProvides(self, providedBy(transport))
         Protocol.makeConnection(self, transport)
-        self.setTimeout(PROXY_HEADER_TIMEOUT)
+        self.arrive()
 
     def getPeer(self) -> IAddress:
         peer: IAddress = self._header.source or self.transport.getPeer()
@@ -74,16 +61,15 @@ class ProxyProtocol(ProtocolWrapper, TimeoutMixin):
             self.transport.abortConnection()
             return
         if header is not None:
-            self.setTimeout(None)
             self._header = header
-            self._wrap(self._received[header.size :])
+            self.become(self._wrap)
+            rest, self._received = self._received[header.size :], b""
+            if rest:
+                self.dataReceived(rest)
 
-    def _wrap(self, rest: bytes) -> None:
-        self._received = b""
+    def _wrap(self) -> None:
         self.wrappedProtocol = self.factory.wrapped_factory.buildProtocol(self.getPeer())
         self.wrappedProtocol.makeConnection(self)
-        if rest:
-            self.wrappedProtocol.dataReceived(rest)
 
     def readConnectionLost(self) -> None:
         if self._wraps_half_closeable:
@@ -101,39 +87,7 @@ class ProxyProtocol(ProtocolWrapper, TimeoutMixin):
         return bool(IHalfCloseableProtocol.implementedBy(type(self.wrappedProtocol)))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.setTimeout(None)
-        if self.wrappedProtocol is not None:
+        if self.wrappedProtocol is None:
+            self.depart(reason)
+        else:
             self.wrappedProtocol.connectionLost(reason)
-
-    def timeoutConnection(self) -> None:
-        self.transport.abortConnection()
-
-    def callLater(self, period: float, func: Callable[[], None]) -> IDelayedCall:
-        delayed: IDelayedCall = self.factory.reactor.callLater(period, func)
-        return delayed
-
-
-class ProxyFactory(ServerFactory):
-    """
-    Makes connections that begin with a header of the PROXY protocol.
-
-    :param reactor: the clock of the header's timeout
-    :param wrapped_factory: makes what a connection is after its header
-    """
-
-    noisy = False
-
-    def __init__(self, reactor: IReactorTime, wrapped_factory: IProtocolFactory) -> None:
-        self.reactor = reactor
-        self.wrapped_factory = wrapped_factory
-
-    def doStart(self) -> None:
-        self.wrapped_factory.doStart()
-        super().doStart()
-
-    def doStop(self) -> None:
-        self.wrapped_factory.doStop()
-        super().doStop()
-
-    def buildProtocol(self, addr: IAddress | None) -> ProxyProtocol:
-        return ProxyProtocol(self)

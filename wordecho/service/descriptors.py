@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from wordecho.settings import MAX_STRANGERS
+
 try:
     import resource
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-# Descriptors that the process needs besides those of the connections that it takes: standard streams, the reactor's,
-# the ports, the log, and the refused connections that linger.
-SPARE_DESCRIPTORS = 64
+# Descriptors that the process needs besides those of its guests: for strangers; and for standard streams, the reactor,
+# the ports, the log, and what comes in the turn before somebody is gone who made room for it.
+SPARE_DESCRIPTORS = MAX_STRANGERS + 128
 
 
 def raise_descriptor_limit(wanted: int) -> int:

@@ -35,6 +35,7 @@ def makeService(options: Options) -> IService:
         max_connections=options["max-connections"],
         max_connections_per_host=options["max-connections-per-host"],
         idle_timeout=options["idle-timeout"],
+        handshake_timeout=options["handshake-timeout"],
         quiet_period=options["quiet-period"],
         ignore_case=bool(options["ignore-case"]),
         counts=bool(options["counts"]),

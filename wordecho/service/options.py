@@ -79,6 +79,10 @@ class Options(options.Options):
             settings.IDLE_TIMEOUT, "seconds without a byte after which a connection is closed, 0 for never"
         ),
         options.parameter(
+            settings.HANDSHAKE_TIMEOUT,
+            "seconds that a TLS handshake, or a header of the PROXY protocol, may take, 0 for as long as it takes",
+        ),
+        options.parameter(
             settings.QUIET_PERIOD,
             "seconds after which the message of a client that has never sent a line feed is answered, 0 for never",
         ),

@@ -59,7 +59,7 @@ class EveryAddressEndpoint:
 class WrappingEndpoint:
     """An endpoint whose connections have a protocol of their own below that of its factory."""
 
-    def __init__(self, endpoint: IStreamServerEndpoint, wrap: Callable[[IProtocolFactory], IProtocolFactory]) -> None:
+    def __init__(self, endpoint: IStreamServerEndpoint, wrap: Callable[[Any], IProtocolFactory]) -> None:
         self._endpoint = endpoint
         self._wrap = wrap
 
