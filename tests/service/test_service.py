@@ -50,6 +50,7 @@ class OptionsTests(SynchronousTestCase):
             "--max-connections": ["0", "-1", "x", ""],
             "--workers": ["0", "-1", "1025", "all", ""],
             "--idle-timeout": ["-1", "nan", "inf", "soon", "", "1e9"],
+            "--handshake-timeout": ["-1", "nan", "inf", "x", ""],
             "--quiet-period": ["-1", "nan", "inf", "x", ""],
             "--udp": ["65536", "-1", "domain", ""],
             "--listen": ["tcp", "tcp:x", "nosuch:1", "unix", "unix:", "", "ssl:6443:privateKey=/nosuch.pem"],
@@ -156,6 +157,10 @@ class ServiceTests(SynchronousTestCase):
         )
         self.assertIn(b'["A"]', factory.answer(b"A a"))
         self.assertNotIn(b"counts", factory.answer(b"A a"))
+
+    def test_the_time_of_a_handshake_is_handed_on(self) -> None:
+        service: Any = makeService(parse("--handshake-timeout=3.5"))
+        self.assertEqual(service.factory.handshake_timeout, 3.5)
 
     def test_counts_are_handed_on(self) -> None:
         service: Any = makeService(parse("--counts"))
