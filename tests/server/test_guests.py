@@ -109,6 +109,12 @@ class NewcomerTests(GuestsTestCase):
         connection.client.write(b"one\n")
         self.assertEqual(connection.received(), ONE + b"\n")
 
+    def test_nothing_is_kept_of_a_newcomer_whose_connection_could_not_begin(self) -> None:
+        factory = WordEchoFactory(self.clock)
+        self.patch(factory, "buildProtocol", lambda address: 1 / 0)
+        self.assertRaises(ZeroDivisionError, self.without_header(factory).dataReceived, PROXY1.header)
+        self.assertEqual((list(factory.guests), self.clock.getDelayedCalls()), ([], []))
+
     def test_whoever_goes_in_it_leaves_nothing_behind(self) -> None:
         factory = WordEchoFactory(self.clock)
         for connection in TLS(factory, is_silent=True), TLS(factory):

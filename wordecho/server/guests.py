@@ -91,8 +91,10 @@ class Guests:
     def replace(self, newcomer: Newcomer, begin: Callable[[], None]) -> None:
         """Have ``begin`` make of ``newcomer``, which is none any more, what comes next."""
         self._strangers.discard(newcomer)
-        begin()
-        self.forget(newcomer)  # not before, or there might seem to be nobody left
+        try:
+            begin()
+        finally:
+            self.forget(newcomer)  # not before, or there might seem to be nobody left
 
     def admit(self, connection: WordEchoProtocol) -> Refusal | None:
         """Take ``connection`` in, or return why it is one too many."""
