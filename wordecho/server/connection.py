@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from typing import Protocol as Shape
 
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
+    IReactorTime,
     ISSLTransport,
     ITCPTransport,
     IUNIXTransport,
@@ -19,15 +22,34 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from wordecho import wire
+from wordecho.server.guests import Guests
 from wordecho.server.timeout import LazyTimeoutMixin
+from wordecho.server.turns import Turns
 from wordecho.settings import FAREWELL_TIMEOUT, TURN
 from wordecho.sockets import tcp_info
 from wordecho.sockets.addresses import show_address
 from wordecho.wire import Refusal
 from wordecho.wire.framing import Framing
 
-if TYPE_CHECKING:
-    from wordecho.server.factory import WordEchoFactory
+
+class Server(Shape):
+    """What the connections of a server share. Its factory has it, and says what each is."""
+
+    reactor: IReactorTime
+    seconds: Callable[[], float]
+    guests: Guests
+    turns: Turns
+    max_length: int
+    idle_timeout: float
+    quiet_period: float
+    ignore_case: bool
+    counts: bool
+
+    def answer(self, message: bytes, *, terminated: bool) -> bytes:
+        """Return the reply to ``message``."""
+
+    def answer_lines(self, lines: bytes, ignore_case: bool, counts: bool, /) -> bytes:
+        """Return the replies to ``lines``."""
 
 
 class Stage(Enum):
@@ -71,12 +93,12 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
     _acknowledged: int | None = None  # octets that the peer had acknowledged when it was last looked at
     _quiet_call: IDelayedCall | None = None
 
-    def __init__(self, factory: WordEchoFactory) -> None:
-        self.factory: WordEchoFactory = factory
-        self.clock = factory.reactor
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.clock = server.reactor
         self.stage = TALKING
         self.held = 0
-        self._framing = Framing(factory.max_length)
+        self._framing = Framing(server.max_length)
 
     # The connection's life
 
@@ -89,9 +111,9 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
             # A peer that has vanished is found out even where there is no idle timeout.
             self.transport.setTcpKeepAlive(True)
         self.transport.registerProducer(self, True)
-        refusal = self.factory.guests.admit(self)
+        refusal = self._server.guests.admit(self)
         if refusal is None:
-            self.setTimeout(self.factory.idle_timeout or None)
+            self.setTimeout(self._server.idle_timeout or None)
         else:
             self._dismiss(refusal)
 
@@ -110,7 +132,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         self.stage = Stage.GONE
         self.setTimeout(None)
         self._stop_waiting_for_quiet()
-        self.factory.guests.forget(self)
+        self._server.guests.forget(self)
         peer = show_address(self.transport.getPeer())
         self.log.debug("{peer} went: {reason}", peer=peer, reason=reason.getErrorMessage())
 
@@ -161,20 +183,20 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
     def dataReceived(self, data: bytes) -> None:
         if self.stage is not TALKING:
             return
-        framing, factory = self._framing, self.factory
+        framing, server = self._framing, self._server
         if self.held:
             framing.hold(data)
             return
-        self.active_at = factory.seconds()
+        self.active_at = server.seconds()
         lines = framing.receive(data)
         while lines is not None:
             if lines:
-                self.transport.write(factory.answer_lines(lines, factory.ignore_case, factory.counts))
+                self.transport.write(server.answer_lines(lines, server.ignore_case, server.counts))
             else:
-                self.transport.write(wire.encode(wire.too_long(factory.max_length)) + framing.ending)
+                self.transport.write(wire.encode(wire.too_long(server.max_length)) + framing.ending)
             if framing.waiting is None or self.held:
                 break
-            if factory.seconds() - self.active_at >= TURN:
+            if server.seconds() - self.active_at >= TURN:
                 self._wait_for_turn()
                 break
             lines = framing.next_lines()
@@ -184,7 +206,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
     def _unterminated_reply(self) -> bytes:
         """Return the reply to what has come of a message without an ending, nothing where there is none."""
         message = self._framing.take_partial()
-        return self.factory.answer(message, terminated=False) + b"\n" if message else b""
+        return self._server.answer(message, terminated=False) + b"\n" if message else b""
 
     # The quiet period
 
@@ -192,9 +214,9 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         if self.held:
             return  # a peer that is not read is not quiet
         if self._quiet_call is not None:
-            self._quiet_call.reset(self.factory.quiet_period)
-        elif self.factory.quiet_period:
-            self._quiet_call = self.clock.callLater(self.factory.quiet_period, self._quiet)
+            self._quiet_call.reset(self._server.quiet_period)
+        elif self._server.quiet_period:
+            self._quiet_call = self.clock.callLater(self._server.quiet_period, self._quiet)
 
     def _stop_waiting_for_quiet(self) -> None:
         if self._quiet_call is not None:
@@ -226,7 +248,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         self.held |= AWAITS_TURN
         self._stop_waiting_for_quiet()
         self.transport.pauseProducing()
-        self.factory.turns.wait(self._take_turn)
+        self._server.turns.wait(self._take_turn)
 
     def _take_turn(self) -> None:
         self.held &= ~AWAITS_TURN
@@ -247,14 +269,14 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
     def timeoutConnection(self) -> None:
         match self.stage:
             case Stage.TALKING if not self.held:
-                self._dismiss(wire.idle_timeout(self.factory.idle_timeout))
+                self._dismiss(wire.idle_timeout(self._server.idle_timeout))
             case Stage.TALKING | Stage.FINISHING:
                 acknowledged = tcp_info.acknowledged_octets(self.transport)
                 if acknowledged == self._acknowledged:
                     self.transport.abortConnection()  # the peer reads nothing: there is no use in saying anything more
                 else:
                     self._acknowledged = acknowledged
-                    self.setTimeout(self.factory.idle_timeout)
+                    self.setTimeout(self._server.idle_timeout)
             case _:
                 self.transport.abortConnection()
 

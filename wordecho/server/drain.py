@@ -22,7 +22,6 @@ from twisted.logger import Logger
 
 from wordecho.server.connection import Stage, WordEchoProtocol
 from wordecho.server.factory import WordEchoFactory
-from wordecho.server.newcomer import Newcomer
 from wordecho.settings import DRAIN_GRACE
 from wordecho.sockets import tcp_info
 from wordecho.sockets.ports import close, turn_newcomers_away
@@ -100,10 +99,10 @@ class Drain:
         for connection in self._guests:
             is_quiet = now - max(connection.active_at, self._began) >= DRAIN_GRACE
             if is_quiet or now - self._began >= self._timeout / 2:
-                if isinstance(connection, Newcomer):
-                    connection.transport.abortConnection()
-                else:
+                if isinstance(connection, WordEchoProtocol):
                     self._move_on(connection, is_quiet=is_quiet)
+                else:  # a newcomer, who has sent nothing that was taken
+                    connection.transport.abortConnection()
 
     def _move_on(self, connection: WordEchoProtocol, *, is_quiet: bool) -> None:
         match connection.stage:

@@ -62,6 +62,5 @@ class WordEchoFactory(ServerFactory):
         self.turns = Turns(reactor)
         self.guests = Guests(max_connections, max_connections_per_host)
 
-    # Twisted's own declaration wants a protocol that would take any Factory for its factory.
-    def buildProtocol(self, addr: IAddress | None) -> WordEchoProtocol:  # type: ignore[override]
+    def buildProtocol(self, addr: IAddress | None) -> WordEchoProtocol:
         return WordEchoProtocol(self)

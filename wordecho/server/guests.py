@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 
@@ -13,20 +13,22 @@ from wordecho.settings import MAX_STRANGERS
 from wordecho.sockets.addresses import host_of
 from wordecho.wire import Refusal
 
-if TYPE_CHECKING:
-    from wordecho.server.connection import WordEchoProtocol
-    from wordecho.server.newcomer import Newcomer
+
+class Connection(Protocol):
+    """What there is to know of one."""
+
+    transport: Any
+    active_at: float
+
+    def make_room(self) -> None:
+        """Go at once, as there are too many strangers."""
 
 
-Stranger: TypeAlias = "WordEchoProtocol | Newcomer"
-T = TypeVar("T", bound="Stranger")
-
-
-class Crowd(Generic[T]):
+class Crowd:
     """Some connections, in the order in which they came, and how many there are of each address."""
 
     def __init__(self) -> None:
-        self._hosts: dict[T, str | None] = {}
+        self._hosts: dict[Connection, str | None] = {}
         self._number_of: Counter[str | None] = Counter()
 
     def __len__(self) -> int:
@@ -35,19 +37,19 @@ class Crowd(Generic[T]):
     def number_of(self, host: str | None) -> int:
         return self._number_of[host]
 
-    def add(self, connection: T) -> None:
+    def add(self, connection: Connection) -> None:
         host = host_of(connection.transport.getPeer())
         self._hosts[connection] = host
         self._number_of[host] += 1
 
-    def discard(self, connection: T) -> None:
+    def discard(self, connection: Connection) -> None:
         if connection in self._hosts:
             host = self._hosts.pop(connection)
             self._number_of[host] -= 1
             if not self._number_of[host]:
                 del self._number_of[host]
 
-    def oldest_of_the_most(self) -> T:
+    def oldest_of_the_most(self) -> Connection:
         """Return the oldest connection of the addresses that have the most."""
         most = max(self._number_of.values())
         return next(connection for connection, host in self._hosts.items() if self._number_of[host] == most)
@@ -71,24 +73,24 @@ class Guests:
         self.max_connections = max_connections
         self.max_connections_per_host = max_connections_per_host
         self.taken = 0
-        self._all: set[Stranger] = set()
-        self._guests: Crowd[WordEchoProtocol] = Crowd()
-        self._strangers: Crowd[Stranger] = Crowd()
+        self._all: set[Connection] = set()
+        self._guests = Crowd()
+        self._strangers = Crowd()
         self._awaiting_none: list[Deferred[None]] = []
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def __iter__(self) -> Iterator[Stranger]:
+    def __iter__(self) -> Iterator[Connection]:
         """Iterate over those that are there now, whoever comes or goes meanwhile."""
         return iter(list(self._all))
 
-    def receive(self, newcomer: Newcomer) -> None:
+    def receive(self, newcomer: Connection) -> None:
         """Have ``newcomer`` there until it is known who it is."""
         self._all.add(newcomer)
         self._add_stranger(newcomer)
 
-    def replace(self, newcomer: Newcomer, begin: Callable[[], None]) -> None:
+    def replace(self, newcomer: Connection, begin: Callable[[], None]) -> None:
         """Have ``begin`` make of ``newcomer``, which is none any more, what comes next."""
         self._strangers.discard(newcomer)
         try:
@@ -96,7 +98,7 @@ class Guests:
         finally:
             self.forget(newcomer)  # not before, or there might seem to be nobody left
 
-    def admit(self, connection: WordEchoProtocol) -> Refusal | None:
+    def admit(self, connection: Connection) -> Refusal | None:
         """Take ``connection`` in, or return why it is one too many."""
         self._all.add(connection)
         refusal = self._refusal(host_of(connection.transport.getPeer()))
@@ -107,10 +109,10 @@ class Guests:
             self._add_stranger(connection)
         return refusal
 
-    def forget(self, connection: Stranger) -> None:
+    def forget(self, connection: Connection) -> None:
         """Take note that ``connection`` is gone."""
         self._all.discard(connection)
-        self._guests.discard(connection)  # type: ignore[arg-type]
+        self._guests.discard(connection)
         self._strangers.discard(connection)
         if not self._all:
             awaiting, self._awaiting_none = self._awaiting_none, []
@@ -132,7 +134,7 @@ class Guests:
             return wire.too_many_connections(self.max_connections_per_host, of_one_host=True)
         return None
 
-    def _add_stranger(self, stranger: Stranger) -> None:
+    def _add_stranger(self, stranger: Connection) -> None:
         self._strangers.add(stranger)
         if len(self._strangers) > MAX_STRANGERS:
             one_too_many = self._strangers.oldest_of_the_most()
