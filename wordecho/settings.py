@@ -1,4 +1,8 @@
-"""Every limit of the server, once: its name, what it is if nobody says otherwise, and what it may be."""
+"""
+Every limit of the server and of its workers, once: its name, what it is if nobody says otherwise, and what it may be.
+
+What concerns any socket, whoever has it, is in :mod:`wordecho.sockets`.
+"""
 
 from __future__ import annotations
 
@@ -61,4 +65,36 @@ DRAIN_GRACE = 0.25
 Seconds without a byte after which a peer is taken to have sent, when the server stops, what it had sent by then.
 
 What its kernel holds back until an earlier reply is acknowledged (Nagle's algorithm) may take 0.2 s to arrive.
+"""
+
+DRAIN_SETTLE = 0.1
+"""Seconds in which connections that the kernels have begun come about, once no new ones are begun."""
+
+SPARE_DESCRIPTORS = MAX_STRANGERS + 128
+"""
+Descriptors that the process needs besides those of the guests.
+
+Those are the strangers', the standard streams, the reactor's, the ports and the log.
+"""
+
+LONGEST_SILENCE = 60
+"""
+Seconds without a report after which a worker is taken for dead.
+
+One that starts has its modules to load first; one that serves says nothing while it answers whatever one poll has
+brought, which hostile peers can make a matter of half a minute. To kill it for that would cut off everybody else.
+"""
+
+LEAST_RATE = 100_000
+"""Octets of one message that a worker answers in a second, at least; while it does, it reports nothing."""
+
+SPARE_TIME = 5
+"""Seconds that a worker may take to end, besides those that its connections may."""
+
+SHORTEST_DELAY = 0.125
+LONGEST_DELAY = 10
+"""
+Seconds before the next worker takes the place of one that has failed.
+
+They double with each that fails in its turn, and begin anew when one has served for as long as the longest of them.
 """

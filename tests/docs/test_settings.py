@@ -11,8 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.furniture.snippets import ROOT
 from wordecho import settings
 from wordecho.service import Options
-from wordecho.service.descriptors import SPARE_DESCRIPTORS
-from wordecho.settings import Setting
+from wordecho.settings import SPARE_DESCRIPTORS, Setting
 from wordecho.sockets.ports import BACKLOG
 
 SETTINGS = [value for value in vars(settings).values() if isinstance(value, Setting)]

@@ -24,7 +24,8 @@ from tests.furniture.processes import port_of, twistd
 from tests.furniture.sockets import connect, exchange, read_all, send_until_nothing_is_taken
 from tests.furniture.transports import Transport
 from wordecho.server import WordEchoFactory
-from wordecho.service.descriptors import SPARE_DESCRIPTORS, raise_descriptor_limit
+from wordecho.service.descriptors import raise_descriptor_limit
+from wordecho.settings import SPARE_DESCRIPTORS
 
 needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from /proc, on Linux")
 

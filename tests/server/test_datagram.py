@@ -290,7 +290,18 @@ async def test_a_client_that_is_gone_before_its_reply_leaves_no_traceback() -> N
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_stop_ends_datagrams_too() -> None:
+async def test_a_stop_answers_the_datagrams_that_wait_and_gives_the_port_back() -> None:
     async with ending(spawn_twistd("--port", "0", "--interface", "127.0.0.1", "--udp", "0")) as child:
-        await child.listens(2)
+        port = port_of((await child.listens(2))[1])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as endpoint:
+            endpoint.settimeout(PATIENCE)
+            child.signal("STOP")  # the process sees nothing until it goes on, and then the signal as well
+            for _ in range(5):
+                endpoint.sendto(b"one", ("127.0.0.1", port))
+            child.signal("TERM")
+            child.signal("CONT")
+            replies = await deferToThread(lambda: [endpoint.recv(65536) for _ in range(5)])
+        assert replies == [ONE + b"\n"] * 5
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as endpoint:
+        endpoint.bind(("127.0.0.1", port))
     assert "Traceback" not in child.log

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.contract import ONE, TWO, TWO_UNTERMINATED
+from tests.furniture.framing import held
 from tests.furniture.kinds import PROXY1, TLS, Connection
 from tests.furniture.processes import reactor, twistd
 from tests.furniture.sockets import connect, send_until_nothing_is_taken
@@ -66,6 +67,17 @@ class DrainTests(SynchronousTestCase):
         self.successResultOf(self.ended)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_one_whose_octets_nobody_has_read_yet_is_not_quiet(self) -> None:
+        unread = 1
+        self.patch(tcp_info, "unread_octets", lambda transport: unread)
+        connection = self.connect()
+        self.drain(timeout=8)
+        self.clock.pump([0.25] * 15)
+        self.assert_stays(connection)
+        unread = 0
+        self.clock.advance(0.0625)
+        self.assert_has_left(connection)
+
     def test_what_was_still_on_its_way_is_answered_first(self) -> None:
         connection = self.connect()
         self.drain()
@@ -111,9 +123,9 @@ class DrainTests(SynchronousTestCase):
         self.drain()
         self.clock.advance(0.25)
         self.assert_has_left(connection)
-        self.assertEqual(connection.protocol._framing.held, 0)
+        self.assertEqual(held(connection.protocol._framing), 0)
         connection.send(b"x" * 50_000)
-        self.assertEqual(connection.protocol._framing.held, 0)
+        self.assertEqual(held(connection.protocol._framing), 0)
 
     def test_what_a_paused_connection_holds_is_answered_when_its_peer_has_caught_up(self) -> None:
         connection = self.connect()

@@ -160,6 +160,15 @@ class ConnectionTests(SynchronousTestCase):
         self.connection.lose()
         self.successResultOf(ended)
 
+    def test_who_waits_for_its_turn_for_longer_than_the_idle_timeout_is_not_idle(self) -> None:
+        self.patch(self.factory.turns, "wait", lambda go_on: None)
+        self.factory.idle_timeout = 60
+        connection = Connection(self.factory)
+        connection.send(self.LINE * 50)
+        for _ in range(5):
+            self.clock.advance(60)
+        self.assertFalse(connection.transport.disconnected)
+
     def test_who_goes_before_its_turn_leaves_nothing_behind(self) -> None:
         self.connection.send(self.LINE * 50)
         self.connection.lose()

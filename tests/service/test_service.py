@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.application.service import IServiceMaker
@@ -136,7 +137,9 @@ class ServiceTests(SynchronousTestCase):
         self.assertIn("Address already in use", str(error.code))
 
     def test_where_one_endpoint_fails_the_others_are_closed_and_leave_nothing_behind(self) -> None:
-        path = self.mktemp()
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = f"{folder.name}/socket"
         with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
             numbers = [each.getsockname()[1] for each in (free, taken)]
             free.close()

@@ -411,6 +411,14 @@ class StopTests(SupervisorTests):
         self.successResultOf(stopped)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_further_signals_give_nobody_more_time(self) -> None:
+        self.supervisor.stop()
+        self.supervisor.cut_off()
+        for _ in range(5):
+            self.pass_time(1, 0, 1)
+            self.supervisor.cut_off()
+        self.assertEqual(self.signals(), [["TERM", "INT", "KILL"]] * 2)
+
     def test_a_second_signal_that_comes_before_the_stop_has_begun_is_one_all_the_same(self) -> None:
         self.supervisor.cut_off()
         stopped = self.supervisor.stop()

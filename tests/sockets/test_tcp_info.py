@@ -8,11 +8,13 @@ import sys
 import time
 import unittest
 from collections.abc import Callable
+from typing import Any, cast
 
 from twisted.internet.testing import StringTransport
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.trial.unittest import SynchronousTestCase
 
-from wordecho.sockets.tcp_info import acknowledged_octets, unacknowledged_octets
+from wordecho.sockets.tcp_info import acknowledged_octets, unacknowledged_octets, unread_octets
 
 if sys.platform != "linux":
     raise unittest.SkipTest("what Linux knows of a connection is to be had on Linux only")
@@ -56,6 +58,19 @@ class KernelTests(SynchronousTestCase):
         while not holds():
             self.assertLess(time.monotonic(), end)
             time.sleep(0.01)
+
+    def test_what_the_peer_has_sent_is_unread_until_it_is_read(self) -> None:
+        self.assertEqual(unread_octets(self.transport), 0)
+        self.peer.sendall(b"x" * 1000)
+        self.assert_soon(lambda: unread_octets(self.transport) == 1000)
+        self.connection.recv(400)
+        self.assertEqual(unread_octets(self.transport), 600)
+
+    def test_what_is_asked_of_tls_is_asked_of_the_connection_below(self) -> None:
+        above = ProtocolWrapper(cast(Any, None), cast(Any, None))
+        above.transport = cast(Any, self.transport)
+        self.connection.send(b"x" * 1000)
+        self.assert_soon(lambda: acknowledged_octets(above) == 1000)
 
     def test_nothing_that_was_sent_is_all_acknowledged(self) -> None:
         self.assertEqual((acknowledged_octets(self.transport), unacknowledged_octets(self.transport)), (0, 0))

@@ -38,6 +38,8 @@ class WordEchoClientProtocol(LineReceiver, TimeoutMixin):
     # Twisted declares an ITransport or None here, which has none of the methods of connections.
     transport: Any
 
+    delimiter = b"\r\n"  # so that a carriage return at the end of a message stays part of it
+
     MAX_LENGTH = 2**26  # octets in a reply: far more than a message of any sensible length can make
 
     def __init__(self, factory: WordEchoClientFactory) -> None:

@@ -84,7 +84,6 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
     """
 
     log = Logger()
-    delimiter = b"\n"
 
     # Twisted declares an ITransport or None here, which has none of the methods of producers and consumers.
     transport: Any
@@ -139,6 +138,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
     def _finish(self) -> None:
         """Answer what is left of a connection whose peer has ended its sending side, and close it."""
         self.stage = Stage.FINISHING
+        self._stop_waiting_for_quiet()
         self.transport.unregisterProducer()
         self.transport.write(self._unterminated_reply())
         self.transport.loseConnection()
@@ -187,7 +187,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         if self.held:
             framing.hold(data)
             return
-        self.active_at = server.seconds()
+        self.active_at = began = server.seconds()
         lines = framing.receive(data)
         while lines is not None:
             if lines:
@@ -196,7 +196,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
                 self.transport.write(wire.encode(wire.too_long(server.max_length)) + framing.ending)
             if framing.waiting is None or self.held:
                 break
-            if server.seconds() - self.active_at >= TURN:
+            if server.seconds() - began >= TURN:
                 self._wait_for_turn()
                 break
             lines = framing.next_lines()
@@ -270,6 +270,8 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         match self.stage:
             case Stage.TALKING if not self.held:
                 self._dismiss(wire.idle_timeout(self._server.idle_timeout))
+            case Stage.TALKING if self.held == AWAITS_TURN:
+                self.setTimeout(self._server.idle_timeout)  # it is the server that is late
             case Stage.TALKING | Stage.FINISHING:
                 acknowledged = tcp_info.acknowledged_octets(self.transport)
                 if acknowledged == self._acknowledged:

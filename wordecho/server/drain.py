@@ -22,11 +22,10 @@ from twisted.logger import Logger
 
 from wordecho.server.connection import Stage, WordEchoProtocol
 from wordecho.server.factory import WordEchoFactory
-from wordecho.settings import DRAIN_GRACE
+from wordecho.settings import DRAIN_GRACE, DRAIN_SETTLE
 from wordecho.sockets import tcp_info
 from wordecho.sockets.ports import close, turn_newcomers_away
 
-SETTLE = 0.1  # seconds in which connections that the kernels have begun come about, once no new ones are
 LOOK = DRAIN_GRACE / 4  # seconds between two looks at all connections
 
 
@@ -60,7 +59,7 @@ class Drain:
             return
         calls = [self._every(LOOK, self._look), self._every(1, self._log_progress)]
         left = self._began + self._timeout - self._clock.seconds()
-        end = self._clock.callLater(max(0, left), self._cut_off)
+        end = self._clock.callLater(max(0, left), self._time_is_over)
         yield self._guests.when_none()
         for call in calls:
             call.stop()
@@ -75,7 +74,7 @@ class Drain:
         others = [maybeDeferred(port.stopListening) for port in ports if port not in streams]
         are_turned_away = [turn_newcomers_away(port) for port in streams if port not in shared]
         if any(are_turned_away):
-            yield deferLater(self._clock, min(SETTLE, self._timeout))
+            yield deferLater(self._clock, min(DRAIN_SETTLE, self._timeout))
         for port in streams:
             try:
                 close(port)
@@ -83,7 +82,7 @@ class Drain:
                 self.log.warn("A port did not close well: {problem}", problem=error)
         yield DeferredList(others, consumeErrors=True)
 
-    def abort(self) -> None:
+    def cut_off(self) -> None:
         """Cut off every connection that is left."""
         for connection in self._guests:
             connection.transport.abortConnection()
@@ -97,7 +96,10 @@ class Drain:
     def _look(self) -> None:
         now = self._clock.seconds()
         for connection in self._guests:
-            is_quiet = now - max(connection.active_at, self._began) >= DRAIN_GRACE
+            is_quiet = (
+                now - max(connection.active_at, self._began) >= DRAIN_GRACE
+                and tcp_info.unread_octets(connection.transport) == 0  # which a busy server may not have come to yet
+            )
             if is_quiet or now - self._began >= self._timeout / 2:
                 if isinstance(connection, WordEchoProtocol):
                     self._move_on(connection, is_quiet=is_quiet)
@@ -111,9 +113,9 @@ class Drain:
             case Stage.LEFT if is_quiet and tcp_info.unacknowledged_octets(connection.transport) == 0:
                 connection.transport.loseConnection()
 
-    def _cut_off(self) -> None:
+    def _time_is_over(self) -> None:
         self.log.warn("draining: {connections} cut off", connections=self._connections())
-        self.abort()
+        self.cut_off()
 
     def _log_progress(self) -> None:
         seconds = max(0, self._began + self._timeout - self._clock.seconds())

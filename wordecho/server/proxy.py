@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer, providedBy
 
 from wordecho.server.newcomer import Newcomer
+from wordecho.sockets.addresses import show_address
 from wordecho.wire.proxy_header import Header, parse
 
 
@@ -57,7 +58,8 @@ class ProxyProtocol(Newcomer, ProtocolWrapper):
         try:
             header = parse(self._received)
         except ValueError:
-            self.log.info("{peer} sent no header of the PROXY protocol", peer=self.transport.getPeer())
+            peer = show_address(self.transport.getPeer())
+            self.log.debug("{peer} sent no header of the PROXY protocol", peer=peer)
             self.transport.abortConnection()
             return
         if header is not None:

@@ -1,17 +1,11 @@
-"""How many descriptors the process may have open, and how many it needs besides those of its connections."""
+"""How many descriptors the process may have open."""
 
 from __future__ import annotations
-
-from wordecho.settings import MAX_STRANGERS
 
 try:
     import resource
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
-
-# Descriptors that the process needs besides those of its guests: for strangers; and for standard streams, the reactor,
-# the ports, the log, and what comes in the turn before somebody is gone who made room for it.
-SPARE_DESCRIPTORS = MAX_STRANGERS + 128
 
 
 def raise_descriptor_limit(wanted: int) -> int:

@@ -12,14 +12,9 @@ from wordecho.server.factory import WordEchoFactory
 from wordecho.service import worker
 from wordecho.service.options import Options
 from wordecho.service.service import WordEchoService
-from wordecho.service.supervisor import LONGEST_SILENCE
 from wordecho.service.workers import WorkersService
-from wordecho.settings import PORT
+from wordecho.settings import LEAST_RATE, LONGEST_SILENCE, PORT
 from wordecho.sockets.amendments import use_monotonic_clock
-
-# Octets of one message that a worker answers in a second, at least: a third of what was measured of the dearest text.
-# While it does, it reports nothing, and must not be taken for dead.
-LEAST_RATE = 100_000
 
 
 def makeService(options: Options) -> IService:

@@ -15,8 +15,9 @@ from twisted.python.failure import Failure
 from wordecho.server.drain import Drain
 from wordecho.server.endpoints import Endpoint
 from wordecho.server.factory import WordEchoFactory
-from wordecho.service.descriptors import SPARE_DESCRIPTORS, raise_descriptor_limit
+from wordecho.service.descriptors import raise_descriptor_limit
 from wordecho.service.signals import SecondSignal
+from wordecho.settings import DRAIN_TIMEOUT, SPARE_DESCRIPTORS
 from wordecho.sockets.addresses import show_port
 from wordecho.sockets.amendments import rest_when_exhausted
 from wordecho.sockets.endpoints import is_shared
@@ -41,7 +42,9 @@ class WordEchoService(Service):
 
     log = Logger()
 
-    def __init__(self, endpoints: Sequence[Endpoint], factory: WordEchoFactory, *, drain_timeout: float = 10) -> None:
+    def __init__(
+        self, endpoints: Sequence[Endpoint], factory: WordEchoFactory, *, drain_timeout: float = DRAIN_TIMEOUT.default
+    ) -> None:
         self.endpoints = endpoints
         self.factory = factory
         self._drain = Drain(factory, drain_timeout)
@@ -74,7 +77,7 @@ class WordEchoService(Service):
         if not self._ports:
             self.privilegedStartService()
         super().startService()
-        self._signals = SecondSignal(cast(IReactorFromThreads, reactor), self._drain.abort)
+        self._signals = SecondSignal(cast(IReactorFromThreads, reactor), self._drain.cut_off)
         cast(IReactorCore, reactor).callWhenRunning(self._signals.take)
         # Who reads that the service listens may stop it, and only a reactor that runs turns a signal into a clean stop.
         cast(IReactorCore, reactor).callWhenRunning(self._log_addresses)

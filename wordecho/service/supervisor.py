@@ -18,18 +18,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel
 
 from wordecho.service.reports import Report
-
-# Seconds without a report after which a worker is taken for dead. One that starts has its modules to load first; one
-# that serves says nothing while it answers whatever one poll has brought, which hostile peers can make a matter of half
-# a minute. To kill it for that would cut off everybody else.
-LONGEST_SILENCE = 60
-
-SPARE_TIME = 5  # seconds that a worker may take to end, besides those that its connections may
-
-# Seconds before the next worker takes the place of one that has failed. They double with each that fails in its turn,
-# and begin anew when one has served for as long as the longest of them.
-SHORTEST_DELAY = 0.125
-LONGEST_DELAY = 10
+from wordecho.settings import LONGEST_DELAY, LONGEST_SILENCE, SHORTEST_DELAY, SPARE_TIME
 
 
 class Stage(Enum):
@@ -114,6 +103,7 @@ class Supervisor:
         self._workers: list[Worker] = []  # those that are not gone
         self._all_gone: Deferred[None] = Deferred()
         self._is_stopping = False
+        self._is_cut_off = False
         self._watch = LoopingCall(self._look)
         self._watch.clock = clock
 
@@ -146,6 +136,9 @@ class Supervisor:
 
     def cut_off(self) -> None:
         """Have all workers end at once, by a second signal; whichever does not is killed soon."""
+        if self._is_cut_off:  # a third signal must not give them more time
+            return
+        self._is_cut_off = True
         self.stop()
         for worker in self._workers:
             worker.process.signal("INT")  # a second SIGTERM would be lost in the first, where that is still pending

@@ -73,9 +73,19 @@ class WorkerProcess(ProcessProtocol):
         *lines, self._unfinished[childFD] = (self._unfinished[childFD] + data).split(b"\n")
         for line in lines:
             if childFD == REPORTS:
-                self._supervisor.heard(self._worker, reports.read(line))
+                self._hear(line)
             else:
                 self._log(line)
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            report = reports.read(line)
+        except ValueError:
+            self.log.warn(
+                "worker {number} said {line!r}, which is no report", number=self._worker.number, line=line[:80]
+            )
+        else:
+            self._supervisor.heard(self._worker, report)
 
     def processEnded(self, reason: Failure) -> None:
         for descriptor in 1, 2:

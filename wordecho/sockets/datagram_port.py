@@ -27,12 +27,22 @@ class DatagramPort(Port):
     wait: Callable[[Callable[[], None]], None]
 
     def doRead(self) -> None:
+        if self._read_share():
+            self.stopReading()
+            self.wait(self._go_on)
+
+    def stopListening(self) -> Any:
+        """Read what waits, for as long as the share of a turn, and close the port."""
+        self._read_share()
+        return super().stopListening()
+
+    def _read_share(self) -> bool:
+        """Read for as long as the share of a turn, and return whether there may be more."""
         end = self.reactor.seconds() + self.share
         while self._read_one():
             if self.reactor.seconds() >= end:
-                self.stopReading()
-                self.wait(self._go_on)
-                return
+                return True
+        return False
 
     def _read_one(self) -> bool:
         """Read a datagram, and return whether there may be another one."""

@@ -10,6 +10,8 @@ import socket
 import struct
 from typing import Any
 
+from twisted.protocols.policies import ProtocolWrapper
+
 try:
     import fcntl
     import termios
@@ -19,11 +21,18 @@ except ImportError:  # Windows
 
 def unacknowledged_octets(transport: Any) -> int:
     """Return how many octets the peer's kernel has not acknowledged yet, 0 where that is not known."""
-    if fcntl is None or not hasattr(transport, "fileno"):
-        return 0
+    return 0 if fcntl is None else _ask(transport, termios.TIOCOUTQ)
+
+
+def unread_octets(transport: Any) -> int:
+    """Return how many octets have come from the peer that nobody has read yet, 0 where that is not known."""
+    return 0 if fcntl is None else _ask(transport, termios.FIONREAD)
+
+
+def _ask(transport: Any, request: int) -> int:
     try:
-        answer = fcntl.ioctl(transport.fileno(), termios.TIOCOUTQ, struct.pack("i", 0))
-    except (OSError, ValueError):  # it is closed
+        answer = fcntl.ioctl(transport.fileno(), request, struct.pack("i", 0))
+    except (AttributeError, OSError, ValueError):  # it has no descriptor, or is closed
         return 0
     octets: int = struct.unpack("i", answer)[0]
     return octets
@@ -35,6 +44,8 @@ _BYTES_ACKED = struct.Struct("=120xQ")
 
 def acknowledged_octets(transport: Any) -> int | None:
     """Return how many octets the peer's kernel has acknowledged since the connection began, None where not known."""
+    while isinstance(transport, ProtocolWrapper):  # TLS has a handle of its own, which is no socket
+        transport = transport.transport
     try:
         info = transport.getHandle().getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
         octets: int = _BYTES_ACKED.unpack(info)[0]

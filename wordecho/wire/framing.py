@@ -50,8 +50,9 @@ class Framing:
     What has come of a stream.
 
     :param max_length: octets that a line may have, its ending not counted
-    :ivar tail: the last two octets of the last lines that were returned; empty before there was a line feed
-    :ivar waiting: slices that are not cut yet; None where :meth:`next_lines` has nothing to return
+    :ivar tail: how the last lines that were returned end, two octets of them, or a line feed where all were too long;
+        empty before there was a line feed
+    :ivar waiting: slices that are not cut yet; None where :meth:`next_lines` has nothing more to return
     """
 
     __slots__ = ("_at_once", "_is_skipping", "_max_length", "_partial", "_pieces", "tail", "waiting")
@@ -105,11 +106,6 @@ class Framing:
     def ending(self) -> bytes:
         """The ending of the last line, a line feed where there was none."""
         return split_ending(self.tail)[1] or b"\n"
-
-    @property
-    def held(self) -> int:
-        """How many octets are held."""
-        return len(self._partial or b"") + sum(map(len, self.waiting or ()))
 
     def _cut(self, waiting: deque[bytes]) -> Iterator[bytes]:
         while waiting:
