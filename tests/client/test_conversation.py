@@ -225,7 +225,7 @@ async def test_standard_input_that_cannot_be_read_is_exit_status_74(
     config = Options()
     config.parseOptions(["--port", str(port.getHost().port), "127.0.0.1"])
     ended = Deferred.fromCoroutine(converse(reactor, config, io.BytesIO()))
-    assert await ended.addTimeout(PATIENCE, reactor) == 74
+    assert await ended == 74
     assert capsys.readouterr().err == "wordecho: cannot read standard input: Bad file descriptor.\n"
     await port.stopListening()
     os.close(unreadable)

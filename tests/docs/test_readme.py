@@ -22,14 +22,14 @@ _, TEST_COMMAND, MAKE_CERTIFICATE = (command for command, output in commands(REA
 
 @pytest.mark.parametrize(("command", "output"), [(command, output) for command, output in commands(README) if output])
 @pytest_twisted.ensureDeferred
-async def test_a_command_prints_what_the_readme_shows(command: str, output: str) -> None:
+async def test_a_command_prints_what_the_readme_shows(command: str, output: str, server: tuple[Twistd, int]) -> None:
     if "| nc " in command and not shutil.which("nc"):
         pytest.skip("there is no nc on this machine; Debian has it in netcat-openbsd")
-    async with twistd() as (_, port):
-        command = command.replace(".venv/bin/python", sys.executable)
-        command = command.replace("wordecho.client", f"wordecho.client --port {port}")
-        command = command.replace("127.0.0.1 65432", f"127.0.0.1 {port}")
-        out, err, status = await process_output("/bin/sh", "-c", command)
+    _, port = server
+    command = command.replace(".venv/bin/python", sys.executable)
+    command = command.replace("wordecho.client", f"wordecho.client --port {port}")
+    command = command.replace("127.0.0.1 65432", f"127.0.0.1 {port}")
+    out, err, status = await process_output("/bin/sh", "-c", command)
     assert (out.decode(), err, status) == (output, "", 0)
 
 

@@ -165,6 +165,7 @@ async def ending(child: ChildT) -> AsyncIterator[ChildT]:
     finally:
         with suppress(ProcessExitedAlready):
             child.signal("TERM")
+            child.signal("CONT")  # or one that was stopped would not see it
         await child.ended
 
 

@@ -17,7 +17,7 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from tests.furniture.contract import ONE
-from tests.furniture.processes import PATIENCE, TWISTD, Twistd, client_command, process_output, twistd
+from tests.furniture.processes import PATIENCE, TWISTD, Twistd, client_command, process_output
 from tests.furniture.sockets import connect, exchange, send_until_nothing_is_taken
 
 
@@ -50,20 +50,20 @@ STAGES: dict[str, Callable[[socket.socket], object]] = {
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_connection_that_is_reset_at_any_stage_leaves_one_line_in_the_log() -> None:
-    async with twistd() as (server, port):
-        for prepare in STAGES.values():
-            connection = connect(port)
-            peer = f"127.0.0.1:{connection.getsockname()[1]}"
-            await deferToThread(prepare, connection)
-            reset(connection)
-            await server.logged(f"#debug] {peer} went: .*\n")
-            assert server.log.count(f"{peer} went") == 1
-        await assert_unharmed(server, port)
+async def test_a_connection_that_is_reset_at_any_stage_leaves_one_line_in_the_log(server: tuple[Twistd, int]) -> None:
+    child, port = server
+    for prepare in STAGES.values():
+        connection = connect(port)
+        peer = f"127.0.0.1:{connection.getsockname()[1]}"
+        await deferToThread(prepare, connection)
+        reset(connection)
+        await child.logged(f"#debug] {peer} went: .*\n")
+        assert child.log.count(f"{peer} went") == 1
+    await assert_unharmed(child, port)
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_client_that_sends_byte_by_byte_is_answered() -> None:
+async def test_a_client_that_sends_byte_by_byte_is_answered(server: tuple[Twistd, int]) -> None:
     def trickle(port: int) -> bytes:
         with connect(port) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -71,12 +71,12 @@ async def test_a_client_that_sends_byte_by_byte_is_answered() -> None:
                 connection.sendall(bytes([octet]))
             return exchange(connection)
 
-    async with twistd() as (_, port):
-        assert b'["Hello","worldone"]' in await deferToThread(trickle, port)
+    _, port = server
+    assert b'["Hello","worldone"]' in await deferToThread(trickle, port)
 
 
 @pytest_twisted.ensureDeferred
-async def test_1_500_clients_that_send_random_bytes_and_hang_up_do_no_harm() -> None:
+async def test_1_500_clients_that_send_random_bytes_and_hang_up_do_no_harm(server: tuple[Twistd, int]) -> None:
     def send_rubbish(port: int) -> None:
         chance = random.Random(0)
         for number in range(1_500):
@@ -87,22 +87,23 @@ async def test_1_500_clients_that_send_random_bytes_and_hang_up_do_no_harm() -> 
                 elif number % 3 == 1:
                     connection.shutdown(socket.SHUT_WR)
 
-    async with twistd() as (server, port):
-        await deferToThread(send_rubbish, port)
-        await assert_unharmed(server, port)
-        # Bytes of a message never reach the log, so nobody can write to it, or to the terminal that shows it.
-        assert all(character.isprintable() or character == "\n" for character in server.log)
+    child, port = server
+    await deferToThread(send_rubbish, port)
+    await assert_unharmed(child, port)
+    # Bytes of a message never reach the log, so nobody can write to it, or to the terminal that shows it.
+    assert all(character.isprintable() or character == "\n" for character in child.log)
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_a_message_says_never_reaches_the_log() -> None:
-    async with twistd() as (server, port):
-        with connect(port) as connection:
-            await deferToThread(exchange, connection, b"\x1b]0;owned\x07 2026-01-01 [-] forged\r\n")
-            await deferToThread(exchange, connection, b"\xff forged\n")
-        await server.logged("went")
-    assert "forged" not in server.log
-    assert "\x1b" not in server.log
+async def test_what_a_message_says_never_reaches_the_log(server: tuple[Twistd, int]) -> None:
+    child, port = server
+    with connect(port) as connection:
+        own_port = connection.getsockname()[1]
+        await deferToThread(exchange, connection, b"\x1b]0;owned\x07 2026-01-01 [-] forged\r\n")
+        await deferToThread(exchange, connection, b"\xff forged\n")
+    await child.logged(f":{own_port} went")
+    assert "forged" not in child.log
+    assert "\x1b" not in child.log
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full on this machine")

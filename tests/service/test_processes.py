@@ -13,15 +13,23 @@ import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
-from tests.furniture.processes import PATIENCE, TWISTD, client_command, process_output, reactor, spawn_twistd, twistd
+from tests.furniture.processes import (
+    PATIENCE,
+    TWISTD,
+    Twistd,
+    client_command,
+    process_output,
+    spawn_twistd,
+    twistd,
+)
 from tests.furniture.sockets import read_all, talk
 from wordecho import ENGINE
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_client_gets_its_answer_from_a_real_twistd() -> None:
-    async with twistd() as (_, port):
-        out, err, status = await client_command("--port", str(port), "127.0.0.1", "Hello,", "world", "hello", "world")
+async def test_the_client_gets_its_answer_from_a_real_twistd(server: tuple[Twistd, int]) -> None:
+    _, port = server
+    out, err, status = await client_command("--port", str(port), "127.0.0.1", "Hello,", "world", "hello", "world")
     assert (out, err, status) == (b"4 words, 3 unique, 24 characters, 24 bytes\nHello world hello\n", "", 0)
 
 
@@ -48,10 +56,10 @@ async def test_a_plain_socket_script_with_no_line_ending_gets_its_answer() -> No
 
 
 @pytest_twisted.ensureDeferred
-async def test_20_000_lines_and_a_half_close_give_20_000_replies() -> None:
+async def test_20_000_lines_and_a_half_close_give_20_000_replies(server: tuple[Twistd, int]) -> None:
     messages = [f"message {number}" for number in range(20_000)]
-    async with twistd() as (_, port):
-        received = await deferToThread(talk, port, "".join(f"{message}\r\n" for message in messages).encode())
+    _, port = server
+    received = await deferToThread(talk, port, "".join(f"{message}\r\n" for message in messages).encode())
     assert received.count(b"\r\n") == received.count(b"\n") == 20_000
     assert [json.loads(line)["unique_words"] for line in received.splitlines()] == [
         message.split() for message in messages
@@ -76,7 +84,7 @@ async def test_one_connection_too_many_gets_the_reason_though_it_has_sent_a_mess
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_peer_that_does_not_read_is_answered_in_full_when_it_does() -> None:
+async def test_a_peer_that_does_not_read_is_answered_in_full_when_it_does(server: tuple[Twistd, int]) -> None:
     def send_then_read(port: int) -> bytes:
         with socket.create_connection(("127.0.0.1", port), timeout=0.2) as connection:
             sent = 0
@@ -91,12 +99,14 @@ async def test_a_peer_that_does_not_read_is_answered_in_full_when_it_does() -> N
             assert received.count(b"\n") == -(-sent // 10)
             return received
 
-    async with twistd() as (_, port):
-        await deferToThread(send_then_read, port)
+    _, port = server
+    await deferToThread(send_then_read, port)
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_log_says_where_it_listens_and_who_came_and_went_and_has_no_traceback() -> None:
+async def test_the_log_says_where_it_listens_and_who_came_and_went_and_has_no_traceback(
+    server: tuple[Twistd, int],
+) -> None:
     def reset(port: int) -> int:
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
             connection.sendall(b"one\n" * 1000)
@@ -105,11 +115,11 @@ async def test_the_log_says_where_it_listens_and_who_came_and_went_and_has_no_tr
             own_port: int = connection.getsockname()[1]
             return own_port
 
-    async with twistd() as (server, port):
-        peer = await deferToThread(reset, port)
-        await server.logged(f"127.0.0.1:{peer} came")
-        await server.logged(f"127.0.0.1:{peer} went")
-    assert "Traceback" not in server.log
+    child, port = server
+    peer = await deferToThread(reset, port)
+    await child.logged(f"127.0.0.1:{peer} came")
+    await child.logged(f"127.0.0.1:{peer} went")
+    assert "Traceback" not in child.log
 
 
 @pytest_twisted.ensureDeferred
@@ -117,7 +127,7 @@ async def test_a_port_that_is_taken_is_one_sentence_and_exit_status_1(tmp_path: 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         child = spawn_twistd("--port", port, "--interface", "127.0.0.1")
-        assert await child.ended.addTimeout(PATIENCE, reactor) == 1
+        assert await child.ended == 1
         assert f"wordecho: Couldn't listen on 127.0.0.1:{port}: [Errno 98] Address already in use." in child.log
         assert "Traceback" not in child.log
 
@@ -141,13 +151,13 @@ async def test_twistd_runs_it_on_the_eager_reactor_unless_it_is_told_another() -
         await child.logged(f"reactor class: {re.escape(chosen)}[.]")
         await child.logged("Listening on")
         child.signal("TERM")
-        await child.ended.addTimeout(PATIENCE, reactor)
+        await child.ended
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_value_that_makes_no_sense_is_refused_before_anything_listens() -> None:
     child = spawn_twistd("--port", "0", "--max-length", "0")
-    assert await child.ended.addTimeout(PATIENCE, reactor) == 1
+    assert await child.ended == 1
     assert child.log.endswith("--max-length takes a whole number from 1 to 1073741824, not '0'.\n")
     assert "Listening" not in child.log
 

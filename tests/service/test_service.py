@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -19,6 +20,7 @@ from twisted.plugin import getPlugins
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.furniture.kinds import make_certificate
 from wordecho.server import WordEchoFactory
 from wordecho.server.endpoints import DatagramEndpoint
 from wordecho.service import CannotStart, Options, WordEchoService, makeService, worker
@@ -54,16 +56,56 @@ class OptionsTests(SynchronousTestCase):
             "--handshake-timeout": ["-1", "nan", "inf", "x", ""],
             "--quiet-period": ["-1", "nan", "inf", "x", ""],
             "--udp": ["65536", "-1", "domain", ""],
-            "--listen": ["tcp", "tcp:x", "nosuch:1", "unix", "unix:", "", "ssl:6443:privateKey=/nosuch.pem"],
+            "--listen": ["unix:", ""],
         }.items():
             for value in values:
                 self.assert_refused(f"{option}={value}")
+
+    def test_a_description_that_does_not_parse_is_refused_with_the_reason(self) -> None:
+        for description, why in (
+            ("tcp", ""),
+            ("tcp:http", "http"),
+            ("carrier-pigeon:1", "Unknown endpoint type"),
+            ("unix", ""),
+            ("haproxy:", ""),
+            ("haproxy:tcp", ""),
+            ("haproxy:tls:tcp:0", "write tls:haproxy:tcp:PORT"),
+            ("tls:tcp:0", "it needs --cert"),
+            ("tls:/etc/certificates:443", "write tls:tcp:PORT, and name the certificate with --cert"),
+            ("ssl:0:privateKey=/nosuch.pem", "nosuch"),
+            ("ssl:0:privateKey=/nosuch.pem:sslmethod=TLSv1_METHOD", "it is 1.2 or newer"),
+            ("systemd:domain=INET:name=wordecho", "wordecho"),
+            ("systemd:domain=INET:index=0", "index"),
+        ):
+            sentence = self.assert_refused(f"--listen={description}")
+            takes = "--listen takes a server endpoint such as tcp:65432 or unix:/run/wordecho.sock"
+            self.assertTrue(sentence.startswith(f"{takes}, not {description!r}: "), sentence)
+            self.assertIn(why, sentence.removeprefix(takes))
 
     def test_a_quiet_period_as_long_as_the_idle_timeout_is_refused(self) -> None:
         for arguments in (["--idle-timeout=2"], ["--idle-timeout=5", "--quiet-period=5"]):
             self.assert_refused(*arguments)
         for arguments in (["--idle-timeout=0", "--quiet-period=500"], ["--idle-timeout=1", "--quiet-period=0"]):
             parse(*arguments)
+
+    def test_certificates_that_do_not_go_with_the_endpoints_are_refused(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        make_certificate(Path(folder.name))
+        cert, key = f"{folder.name}/cert.pem", f"{folder.name}/key.pem"
+        for arguments, sentence in (
+            (["--cert", cert], f"--cert {cert} goes with --listen tls:ENDPOINT, and none is given."),
+            (["--listen", "tls:tcp:0", "--key", key], f"--key {key} needs --cert, the certificate of the server."),
+            (
+                ["--listen", "tls:tcp:0", "--listen", f"ssl:0:privateKey={key}", "--cert", cert, "--ca", cert],
+                f"--ca {cert} goes with tls: endpoints; an ssl: endpoint would take anybody.",
+            ),
+            (
+                ["--listen", "tls:tcp:0", "--cert", key],
+                f"--cert {key}: there is no certificate in PEM in {key!r}.",
+            ),
+        ):
+            self.assertEqual(str(self.assertRaises(usage.UsageError, parse, *arguments)), sentence)
 
     def test_an_interface_without_a_port_to_go_with_is_refused(self) -> None:
         self.assert_refused("--listen=tcp:0", "--interface=127.0.0.1")

@@ -117,7 +117,7 @@ async def test_a_stop_answers_what_is_due_and_leaves_no_worker() -> None:
         remaining = await deferToThread(
             stop_while_a_reply_is_due, server.pid, port, lambda: os.kill(server.pid, signal.SIGTERM)
         )
-        await server.ended.addTimeout(PATIENCE, reactor)
+        await server.ended
     assert not any(map(is_there, remaining))
 
 
@@ -127,7 +127,7 @@ async def test_the_interrupt_of_a_terminal_answers_what_is_due_too() -> None:
     async with twistd("--workers", "2", limit='set -- setsid "$@"') as (server, port):
         assert os.getpgid(server.pid) == server.pid
         await deferToThread(stop_while_a_reply_is_due, server.pid, port, lambda: os.killpg(server.pid, signal.SIGINT))
-        await server.ended.addTimeout(PATIENCE, reactor)
+        await server.ended
 
 
 @pytest_twisted.ensureDeferred
@@ -140,7 +140,7 @@ async def test_workers_do_not_outlive_a_supervisor_that_is_killed_but_answer_wha
             connection.sendall(b"two\n")
             server.signal("KILL")
             assert (await deferToThread(read_all, connection)).count(b"\n") == 1
-        await server.ended.addTimeout(PATIENCE, reactor)
+        await server.ended
         await deferToThread(wait_until, lambda: not any(map(is_there, remaining)))
 
 
@@ -160,7 +160,7 @@ async def test_a_second_signal_ends_every_worker_at_once() -> None:
             server.signal("TERM")
             await server.logged("draining: ")
             server.signal("TERM")
-            await server.ended.addTimeout(PATIENCE, reactor)
+            await server.ended
     assert "is killed" not in server.log
 
 
@@ -194,7 +194,7 @@ async def test_where_workers_can_no_more_be_started_the_log_says_so_and_a_stop_i
         await server.logged(r"worker [12] ended while \w+: signal 9 \(Killed\)")
         await server.logged("worker 4 cannot be started: .*No such file or directory")
         server.signal("TERM")
-        await server.ended.addTimeout(PATIENCE, reactor)
+        await server.ended
     assert "Traceback" not in server.log, server.log
 
 
@@ -202,6 +202,6 @@ async def test_where_workers_can_no_more_be_started_the_log_says_so_and_a_stop_i
 async def test_a_port_that_is_taken_is_one_sentence_and_exit_status_1_for_workers_too() -> None:
     async with twistd("--workers", "2") as (_, port):
         child = spawn_twistd("--port", str(port), "--interface", "127.0.0.1", "--workers", "2")
-        assert await child.ended.addTimeout(PATIENCE, reactor) == 1
+        assert await child.ended == 1
     assert f"wordecho: Couldn't listen on 127.0.0.1:{port}: [Errno 98] Address already in use." in child.log
     assert "Traceback" not in child.log

@@ -230,33 +230,6 @@ async def test_a_unix_socket_and_a_proxys_can_come_from_systemd_too(tmp_path: Pa
 # What cannot be listened on
 
 
-@pytest.mark.parametrize(
-    ("description", "why"),
-    [
-        ("tcp", ""),
-        ("tcp:http", "http"),
-        ("carrier-pigeon:1", "Unknown endpoint type"),
-        ("unix", ""),
-        ("haproxy:", ""),
-        ("haproxy:tcp", ""),
-        ("haproxy:tls:tcp:0", "write tls:haproxy:tcp:PORT"),
-        ("tls:tcp:0", "it needs --cert"),
-        ("tls:/etc/certificates:443", "write tls:tcp:PORT, and name the certificate with --cert"),
-        ("ssl:0:privateKey=/nosuch.pem", "nosuch"),
-        ("ssl:0:privateKey=/nosuch.pem:sslmethod=TLSv1_METHOD", "it is 1.2 or newer"),
-        ("systemd:domain=INET:name=wordecho", "wordecho"),
-        ("systemd:domain=INET:index=0", "index"),
-    ],
-)
-@pytest_twisted.ensureDeferred
-async def test_a_description_that_does_not_parse_is_one_sentence_and_exit_status_1(description: str, why: str) -> None:
-    sentence = await refusal_to_start("--listen", description)
-    assert f"--listen takes a server endpoint such as tcp:65432 or unix:/run/wordecho.sock, not {description!r}" in (
-        sentence
-    )
-    assert why in sentence
-
-
 @pytest_twisted.ensureDeferred
 async def test_a_port_that_is_taken_is_one_sentence_and_exit_status_1() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:

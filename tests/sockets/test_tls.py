@@ -32,7 +32,6 @@ from tests.furniture.processes import (
     listening_twistd,
     port_of,
     process_output,
-    refusal_to_start,
     start,
 )
 from wordecho.server import WordEchoFactory
@@ -353,22 +352,6 @@ async def test_a_peer_that_does_not_read_is_answered_in_full_when_it_does(folder
 
     async with secure(folder) as (address,):
         assert await deferToThread(send_then_read, port_of(address)) > 10_000
-
-
-@pytest_twisted.ensureDeferred
-async def test_options_that_do_not_go_together_are_one_sentence(folder: Path) -> None:
-    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
-    tls_endpoint = "--listen", "tls:tcp:0"
-    for options, sentence in (
-        (["--cert", cert], f"--cert {cert} goes with --listen tls:ENDPOINT, and none is given."),
-        ([*tls_endpoint, "--key", key], f"--key {key} needs --cert, the certificate of the server."),
-        (
-            [*tls_endpoint, "--listen", f"ssl:0:privateKey={key}", "--cert", cert, "--ca", cert],
-            f"--ca {cert} goes with tls: endpoints; an ssl: endpoint would take anybody.",
-        ),
-        ([*tls_endpoint, "--cert", key], f"--cert {key}: there is no certificate in PEM in {key!r}."),
-    ):
-        assert (await refusal_to_start(*options)).endswith(sentence)
 
 
 @pytest_twisted.ensureDeferred
