@@ -37,7 +37,7 @@ MAX_CONNECTIONS_PER_HOST = 2
 MOST_PEERS = MAX_CONNECTIONS + 1
 
 DRAIN_TIMEOUT = 8  # seconds
-STEP = 0.25  # seconds; what the server does in time it does on such a one
+STEP = 0.125  # seconds; what the server does in time it does on such a one
 
 READ = 65536  # octets that a transport hands over at once, at most
 ROOMS = [0, 300, 65536]  # octets that a transport keeps for a peer before it asks for a pause
@@ -266,8 +266,17 @@ class ServerMachine(RuleBasedStateMachine):
         quiet_period=st.sampled_from([2, 0]),
         transport=transports(),
         sends_lines=st.booleans(),
+        stops_at=st.sampled_from([None, 0, 5, 10, 20]),
     )
-    def begin(self, idle_timeout: float, quiet_period: int, transport: WatchedTransport, sends_lines: bool) -> None:
+    def begin(
+        self,
+        idle_timeout: float,
+        quiet_period: int,
+        transport: WatchedTransport,
+        sends_lines: bool,
+        stops_at: float | None,
+    ) -> None:
+        self.stops_at = stops_at
         self.factory = WordEchoFactory(
             self.clock,
             max_length=MAX_LENGTH,
@@ -295,24 +304,25 @@ class ServerMachine(RuleBasedStateMachine):
             refusal = wire.too_many_connections(MAX_CONNECTIONS_PER_HOST, of_one_host=True)
         self.peers.append(Peer(self.factory, transport, refusal, sends_lines=sends_lines))
 
+    # A run of the machine does without some of the rules and takes each of the others as often. So what belongs
+    # together is one of them, and what ends a connection is part of another.
     @precondition(lambda self: self.peers)
-    @rule(number=numbers, pieces=st.lists(pieces, min_size=1, max_size=3), is_read=st.booleans())
-    def send(self, number: int, pieces: list[bytes], is_read: bool) -> None:
+    @rule(
+        number=numbers,
+        pieces=st.lists(pieces, max_size=3),
+        times=st.sampled_from([1, 1, 5000]),
+        sizes=st.just([READ]) | st.lists(st.sampled_from([1, 2, 3, 7, 100, 4096, READ]), max_size=4),
+        end=st.sampled_from(["half-close", "loss", *["later"] * 8]),
+    )
+    def send(self, number: int, pieces: list[bytes], times: int, sizes: list[int], end: str) -> None:
         peer = self._pick(number)
-        peer.send(b"".join(pieces))
-        if is_read:
-            peer.read(READ)
-
-    @precondition(lambda self: self.peers)
-    @rule(number=numbers, piece=pieces)
-    def send_much(self, number: int, piece: bytes) -> None:
-        self._pick(number).send(piece * 5000)
-
-    @precondition(lambda self: self.peers)
-    @rule(number=numbers, sizes=st.lists(st.sampled_from([1, 2, 3, 7, 100, 4096, READ]), min_size=1, max_size=4))
-    def read(self, number: int, sizes: list[int]) -> None:
+        peer.send(b"".join(pieces) * times)
         for size in sizes:
-            self._pick(number).read(size)
+            peer.read(size)
+        if end == "half-close":
+            peer.half_close()
+        elif end == "loss":
+            self._lose(peer)
 
     @precondition(lambda self: self.peers)
     @rule(number=numbers, is_acknowledged=st.booleans())
@@ -325,49 +335,31 @@ class ServerMachine(RuleBasedStateMachine):
         del peer.contract.owed[: len(sent)]
 
     @precondition(lambda self: self.peers)
-    @rule(number=numbers, seconds=st.sampled_from([0, STEP, 3]))
+    @rule(number=numbers, seconds=st.sampled_from([0, 0.25, 3]))
     def stop_reading(self, number: int, seconds: float) -> None:
         self._pick(number).transport.ask_for_a_pause()
         self._advance(seconds)
 
-    @precondition(lambda self: self.peers)
-    @rule(number=numbers, piece=pieces, steps=st.integers(1, 20))
-    def go_on_sending(self, number: int, piece: bytes, steps: int) -> None:
-        peer = self._pick(number)
-        for _ in range(steps):
-            peer.send(piece)
-            peer.read(READ)
-            self._advance(STEP)
-            self.every_peer_gets_what_it_is_owed()
-            if peer not in self.peers:
-                break
+    @rule(seconds=st.sampled_from([0.125, 0.25, 0.5, 1, 2, 5]), sender=st.none() | numbers, piece=pieces)
+    def advance(self, seconds: float, sender: int | None, piece: bytes) -> None:
+        self._advance(seconds, self._pick(sender) if sender is not None and self.peers else None, piece)
 
-    @rule(seconds=st.sampled_from([STEP, 0.5, 1, 2, 3, 4, 7]))
-    def advance(self, seconds: float) -> None:
-        self._advance(seconds)
-
-    def _advance(self, seconds: float) -> None:
+    def _advance(self, seconds: float, sender: Peer | None = None, piece: bytes = b"") -> None:
+        """Let time pass; ``sender`` goes on sending ``piece`` meanwhile."""
         for _ in range(round(seconds / STEP)):
+            if self.stopped_at is None and self.stops_at is not None and self.clock.seconds() >= self.stops_at:
+                self.stopped_at = self.clock.seconds()
+                self.stopped = Drain(self.factory, DRAIN_TIMEOUT).run([])
+            if sender in self.peers:
+                sender.send(piece)
+                sender.read(READ)
             were_paused = [peer.transport.has_paused_its_producer for peer in self.peers]
             self.clock.advance(STEP)
             for peer, was_paused in zip(self.peers[:], were_paused, strict=True):
                 peer.time_passed(self.stopped_at, was_paused=was_paused)
                 if peer.transport.disconnected:
                     self._lose(peer)
-
-    # One rule for all ends, so that a connection lives for a while.
-    @precondition(lambda self: self.peers)
-    @rule(number=numbers, end=st.sampled_from(["half-close", "half-close", "loss", "stop"]))
-    def end(self, number: int, end: str) -> None:
-        peer = self._pick(number)
-        match end:
-            case "half-close":
-                peer.half_close()
-            case "loss":
-                self._lose(peer)
-            case "stop" if self.stopped_at is None:
-                self.stopped_at = self.clock.seconds()
-                self.stopped = Drain(self.factory, DRAIN_TIMEOUT).run([])
+            self.every_peer_gets_what_it_is_owed()
 
     def _lose(self, peer: Peer) -> None:
         self.peers.remove(peer)
@@ -396,7 +388,7 @@ class StatefulTests(SynchronousTestCase):
     def test_the_contract_holds_whatever_happens_in_any_order(self) -> None:
         run_state_machine_as_test(
             ServerMachine,
-            settings=settings(deadline=None, derandomize=True, max_examples=200, stateful_step_count=40),
+            settings=settings(deadline=None, derandomize=True, max_examples=400, stateful_step_count=40),
         )
 
 
