@@ -8,6 +8,7 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from wordecho import options
+from wordecho.settings import Setting
 
 Convert = Callable[[str], float]
 
@@ -82,6 +83,14 @@ class SecondsTests(SynchronousTestCase):
     def test_a_number_written_in_any_way_but_the_usual_one_is_refused(self) -> None:
         for value in ("\u0661\u0660", "\uff11\uff10", "1_0"):
             self.assert_refuses(value)
+
+    def test_the_span_of_a_setting_is_kept_to(self) -> None:
+        name, _, default, text, convert = options.parameter(Setting("wait", 5, "seconds", 1, 10), "how long")
+        self.assertEqual((name, default, text), ("wait", 5, "how long"))
+        self.assertEqual([convert(value) for value in ("1", "10")], [1, 10])
+        for value in "0", "0.9", "10.1":
+            sentence = f"--wait takes a number of seconds from 1 to 10, not {value!r}."
+            self.assertEqual(outcome(convert, value), sentence)
 
     def test_zero_is_refused_where_it_would_mean_nothing(self) -> None:
         convert = options.seconds("timeout", zero=False)

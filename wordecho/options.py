@@ -46,7 +46,7 @@ class Options(usage.Options):
 def parameter(setting: Setting, text: str) -> list[Any]:
     """Return the entry of ``setting`` in ``optParameters``; ``text`` says what it is."""
     if setting.unit == "seconds":
-        convert: Callable[[str], float] = seconds(setting.name)
+        convert: Callable[[str], float] = seconds(setting.name, setting.least, setting.most)
     else:
         convert = whole_number(setting.name, setting.least, setting.most)
     return [setting.name, None, setting.default, text, convert]
@@ -63,19 +63,19 @@ def whole_number(option: str, least: int, most: int) -> Callable[[str], int]:
     return convert
 
 
-def seconds(option: str, *, zero: bool = True) -> Callable[[str], float]:
+def seconds(option: str, least: float = 0, most: float = MAX_SECONDS, *, zero: bool = True) -> Callable[[str], float]:
     """
-    Make the converter of ``option`` to a number of seconds.
+    Make the converter of ``option`` to a number of seconds from ``least`` to ``most``.
 
     A whole number stays an :class:`int`, so that it reads well wherever it is shown.
 
     :param zero: whether 0 is allowed
     """
-    span = f"from 0 to {MAX_SECONDS}" if zero else f"above 0 and up to {MAX_SECONDS}"
+    span = f"from {least} to {most}" if zero else f"above 0 and up to {most}"
 
     def convert(value: str) -> float:
         number = float(value) if re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", value) else math.nan
-        if not 0 <= number <= MAX_SECONDS or not (number or zero):
+        if not least <= number <= most or not (number or zero):
             raise usage.UsageError(f"--{option} takes a number of seconds {span}, not {value!r}.")
         return int(number) if number.is_integer() else number
 

@@ -4,8 +4,8 @@ What a stop is. All of it is here; a connection knows no more than how to leave.
 1. The kernel begins no more connections. Those that it had begun are accepted, and the ports are closed.
 2. Each connection goes on answering until nothing has come on it for :data:`DRAIN_GRACE`; then it has all that its
    peer had sent, and leaves: it ends its sending side once all is sent. A peer that goes on sending is left after half
-   of the time. One that is behind with reading, or waits for its turn, is left when
-   it goes on. A newcomer that is no connection by then has sent no message, and is cut off.
+   of the time. One that is behind with reading, or waits for its turn, is left when it goes on. A newcomer that is no
+   connection by then has sent no message, and is cut off.
 3. A connection that has left is closed by its peer; or here, once the peer's kernel has all that was sent.
 4. What is there when the time is over is cut off.
 """

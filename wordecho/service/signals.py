@@ -1,4 +1,4 @@
-"""What a second signal does to a process that is stopping at the first."""
+"""Signals: what a second one does to a process that is stopping at the first, and what a hangup does."""
 
 from __future__ import annotations
 
@@ -45,3 +45,25 @@ class SecondSignal:
             self._first[number](number, frame)
         else:
             self._reactor.callFromThread(self._function)
+
+
+class Hangup:
+    """Has each SIGHUP call ``function`` in the reactor's thread."""
+
+    def __init__(self, reactor: IReactorFromThreads, function: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._function = function
+        self._before: Any = None
+
+    def take(self) -> None:
+        """Take the signal over, where signals are handled in this thread at all."""
+        if current_thread() is main_thread():
+            self._before = signal.signal(signal.SIGHUP, self._handle)
+
+    def restore(self) -> None:
+        """Give the signal back."""
+        if self._before is not None:
+            signal.signal(signal.SIGHUP, self._before)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._function)

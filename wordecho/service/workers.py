@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 
 from wordecho.service import reports
 from wordecho.service.service import CannotStart
-from wordecho.service.signals import SecondSignal
+from wordecho.service.signals import Hangup, SecondSignal
 from wordecho.service.supervisor import Supervisor, Worker
 from wordecho.service.worker import LIFELINE, LISTENING, REPORTS, VARIABLE
 from wordecho.sockets.bind import bind
@@ -158,10 +158,11 @@ class WorkersService(Service):
         if not self._sockets:
             self.privilegedStartService()
         super().startService()
+        self._hangup = Hangup(self._reactor, self._supervisor.replace)
+        self._hangup.take()
         self._supervisor.start()
         self._second_signal = SecondSignal(self._reactor, self._supervisor.cut_off)
         self._reactor.callWhenRunning(self._second_signal.take)
-        self._hangup = signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._supervisor.replace))
 
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[Any], Any, None]:
@@ -171,7 +172,7 @@ class WorkersService(Service):
             listening.close()
         yield self._supervisor.stop()
         self._second_signal.restore()
-        signal.signal(signal.SIGHUP, self._hangup)
+        self._hangup.restore()
 
     def _spawn(self, worker: Worker) -> WorkerProcess:
         process = WorkerProcess(worker, self._supervisor)
