@@ -33,7 +33,7 @@ ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}\n'
 ONE_SHOWN = b"1 word, 1 unique, 3 characters, 3 bytes\none\n"
 TWO_SHOWN = b"1 word, 1 unique, 3 characters, 3 bytes\ntwo\n"
 EMPTY_SHOWN = b"0 words, 0 unique, 0 characters, 0 bytes\n\n"
-DEEP = b'{"new":' + b"[" * 100_000
+DEEP = b'{"new":' + b"[" * 10_000
 
 Ran = tuple[bytes, str, int]  # standard output, standard error, exit status
 

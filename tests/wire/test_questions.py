@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from wordecho.wire import Refusal, Reply
+from wordecho.wire.python_engine import answer
 from wordecho.wire.questions import Answer, ClientError, NotWordEchoError, Questions, ServerGoneError, fell_silent
 
 ONE = b'{"unique_words":["one"],"word_count":1,"length":3,"bytes":3}'
@@ -138,3 +141,44 @@ class EndTests(QuestionsTestCase):
         sentence = "the server fell silent: nothing came for {} seconds while {} due."
         self.assertEqual(str(fell_silent(10, 1)), sentence.format(10, "1 reply was"))
         self.assertEqual(str(fell_silent(0.5, 2)), sentence.format(0.5, "2 replies were"))
+
+    def test_a_reply_that_drips_is_told_as_what_it_is(self) -> None:
+        sentence = "the server is too slow: no more than 9 bytes of a reply came in 10 seconds while 1 reply was due."
+        self.assertEqual(str(fell_silent(10, 1, 9)), sentence)
+
+
+class LengthTests(QuestionsTestCase):
+    """A reply has at most 32 octets for each of its message, and 16 384 besides."""
+
+    def assert_most(self, most: int, asked: int) -> None:
+        self.questions.check_length(most)
+        error = self.assertRaises(NotWordEchoError, self.questions.check_length, most + 1)
+        sentence = f"what answered is not a wordecho server: it sent more than {most} bytes in reply to {asked}."
+        self.assertEqual(str(error), sentence)
+
+    def test_it_goes_by_the_message_whose_reply_is_due_next(self) -> None:
+        self.assert_most(16_384, 0)
+        self.ask(b"one", b"x" * 65_536)
+        self.assert_most(16_480, 3)
+        self.questions.answer(ONE)
+        self.assert_most(2_113_536, 65_536)
+
+    def test_a_reply_as_long_as_that_is_taken_whatever_is_in_it_and_no_longer_one(self) -> None:
+        self.ask(b"one", b"one")
+        line = ONE[:-1] + b',"new":"' + b"x" * 16_411 + b'"}'
+        self.assertEqual(len(line), 16_480)
+        self.assertEqual(self.questions.answer(line)[1].reply, Reply(["one"], 1, 3, 3))
+        self.assertRaises(NotWordEchoError, self.questions.answer, line + b" ")
+
+    def test_the_longest_replies_that_the_contract_allows_are_well_within_it(self) -> None:
+        for text in ("a ", "a\x01", "é ", "\N{MATHEMATICAL BOLD SMALL A} ", "漢"):
+            message = (text * 8192).encode()
+            self.questions.ask(message, "A")
+            reply = json.loads(answer(message, counts=True))
+            # As many distinct words as there are words at all, and everything escaped and spaced as JSON may be.
+            reply["unique_words"] = reply["unique_words"] * reply["word_count"]
+            reply["counts"] = [1] * reply["word_count"]
+            line = json.dumps(reply).encode()
+            self.assertGreater(len(line), 3 * len(message))
+            self.assertLess(len(line), 16 * len(message))
+            self.assertEqual(self.questions.answer(line)[0], "A")

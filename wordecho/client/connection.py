@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -21,8 +22,8 @@ from twisted.protocols.basic import LineReceiver
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
-from wordecho.wire.framing import TOO_LONG, Framing, split_lines
-from wordecho.wire.questions import Answer, ClientError, NotWordEchoError, Questions, ServerGoneError, fell_silent
+from wordecho.wire.framing import Framing, split_lines
+from wordecho.wire.questions import PROGRESS, Answer, ClientError, Questions, ServerGoneError, fell_silent
 
 DEFAULT_TIMEOUT = 10
 
@@ -40,15 +41,14 @@ class WordEchoClientProtocol(LineReceiver, TimeoutMixin):
 
     delimiter = b"\r\n"  # so that a carriage return at the end of a message stays part of it
 
-    MAX_LENGTH = 2**26  # octets in a reply: far more than a message of any sensible length can make
-
     def __init__(self, factory: WordEchoClientFactory) -> None:
         self.factory: WordEchoClientFactory = factory
         self.lost: Deferred[ClientError | None] = Deferred()
-        self._framing = Framing(self.MAX_LENGTH)
+        self._framing = Framing(sys.maxsize)  # how long a reply may be depends on its message
         self._lines: deque[bytes] = deque()  # that have come and are not taken yet
         self._questions: Questions[Deferred[Answer]] = Questions()
         self._is_overdue = False
+        self._begun = 0  # octets of a reply that were there when the timeout last began
 
     def connectionMade(self) -> None:
         # Twisted's UNIX transports are TCP transports by inheritance.
@@ -71,8 +71,7 @@ class WordEchoClientProtocol(LineReceiver, TimeoutMixin):
         except ClientError as error:
             return fail(error)
         if len(self._questions) == 1:
-            self._is_overdue = False
-            self.setTimeout(self.factory.timeout)
+            self._await_reply()
         self.sendLine(message)
         return answer
 
@@ -83,18 +82,29 @@ class WordEchoClientProtocol(LineReceiver, TimeoutMixin):
 
     def dataReceived(self, data: bytes) -> None:
         lines = self._framing.receive(data)
+        is_answered = lines is not None
         while lines is not None:
-            if lines is TOO_LONG:
-                self.lineLengthExceeded(lines)
             # Should more come while one is taken, it must not overtake those that are here.
             self._lines += split_lines(lines)[0]
             while self._lines:
                 self.lineReceived(self._lines.popleft())
             lines = self._framing.next_lines()
-        if self._questions and self._questions.error is None:
+        if self._questions.error is not None:
+            return
+        begun = self._framing.held
+        try:
+            self._questions.check_length(begun)
+        except ClientError as error:
+            self._give_up(error)
+            return
+        if self._questions and (is_answered or begun >= self._begun + PROGRESS):
             # Only now: what is done with a reply may take its time, as printing does while its reader pauses.
-            self._is_overdue = False
-            self.setTimeout(self.factory.timeout)
+            self._await_reply()
+
+    def _await_reply(self) -> None:
+        self._is_overdue = False
+        self._begun = self._framing.held
+        self.setTimeout(self.factory.timeout)
 
     def lineReceived(self, line: bytes) -> None:
         if self._questions.error is not None:
@@ -108,16 +118,14 @@ class WordEchoClientProtocol(LineReceiver, TimeoutMixin):
             self.setTimeout(None)
         asker.callback(answer)
 
-    def lineLengthExceeded(self, line: bytes) -> None:
-        self._give_up(NotWordEchoError(f"it sent a line of more than {self.MAX_LENGTH} bytes"))
-
     def timeoutConnection(self) -> None:
         if not self._is_overdue:
             # Where this process was held up, what it waits for may have come already: the reactor looks once more.
             self._is_overdue = True
             self.setTimeout(0)
             return
-        self._give_up(fell_silent(self.factory.timeout, len(self._questions)))
+        heard = self._framing.held - self._begun
+        self._give_up(fell_silent(self.factory.timeout, len(self._questions), heard))
 
     def _give_up(self, error: ClientError) -> None:
         self._questions.give_up(error)
@@ -149,7 +157,7 @@ class WordEchoClientFactory(Factory):
     Makes the client's protocols.
 
     :param reactor: the clock of the timeout
-    :param timeout: seconds that the server may be silent while a reply is due
+    :param timeout: seconds that the server may take for each reply that is due, or for each kilobyte of one
     """
 
     noisy = False
@@ -169,7 +177,7 @@ async def connect(
     """
     Connect to the server at ``endpoint``.
 
-    :param timeout: seconds that connecting may take, and each silence of the server while a reply is due
+    :param timeout: seconds that connecting may take, and each reply that is due, or each kilobyte of one
     :raises ServerGoneError: if the server cannot be reached.
     """
 

@@ -36,7 +36,7 @@ class Options(options.Options):
             "timeout",
             "t",
             DEFAULT_TIMEOUT,
-            "seconds for connecting, and for each silence while replies are due",
+            "seconds for connecting, and for each reply, or each kilobyte of one",
             options.seconds("timeout", zero=False),
         ],
         ["ca", None, None, "file of the authorities that vouch for the server, in PEM [default: this machine's]"],

@@ -12,6 +12,20 @@ from wordecho.wire.replies import IDLE_TIMEOUT, TOO_MANY_CONNECTIONS, Refusal, R
 
 Asker = TypeVar("Asker")
 
+MOST_FOR_AN_OCTET = 32
+"""
+Octets of a reply for each one of its message.
+
+At the worst a message is words of one octet, each of which JSON may write with six, two quotation marks, a comma, a
+space, and as much again for its count. The rest is for what the contract may say one day of each word.
+"""
+
+ROOM = 16_384
+"""Octets of a reply beside these: the names of its members, the sentence of a refusal, and members not known yet."""
+
+PROGRESS = 1024
+"""Octets of a reply that are enough of an answer for once, however long the whole of it takes."""
+
 _CLOSED = "the connection is closed."
 
 
@@ -30,10 +44,14 @@ class NotWordEchoError(ClientError):
         super().__init__(f"what answered is not a wordecho server: {why}.")
 
 
-def fell_silent(seconds: float, due: int) -> ServerGoneError:
-    """Return the error for a server that has said nothing for ``seconds`` when so many replies were ``due``."""
+def fell_silent(seconds: float, due: int, heard: int = 0) -> ServerGoneError:
+    """Return the error for a server that has said ``heard`` octets in ``seconds`` with so many replies ``due``."""
     replies = "1 reply was" if due == 1 else f"{due} replies were"
-    return ServerGoneError(f"the server fell silent: nothing came for {seconds} seconds while {replies} due.")
+    if heard:
+        came = f"is too slow: no more than {heard} bytes of a reply came in {seconds}"
+    else:
+        came = f"fell silent: nothing came for {seconds}"
+    return ServerGoneError(f"the server {came} seconds while {replies} due.")
 
 
 class Answer(Struct, frozen=True):
@@ -91,6 +109,7 @@ class Questions(Generic[Asker]):
         :raises ServerGoneError: if it says that the server closes the connection.
         :raises NotWordEchoError: if it is no reply, or none to what was asked.
         """
+        self.check_length(len(line))
         try:
             reply = decode(line)
         except ValueError:
@@ -104,6 +123,17 @@ class Questions(Generic[Asker]):
             raise NotWordEchoError(f"it replied to {reply.bytes} bytes when {length} were sent")
         self._due.popleft()
         return asker, Answer(reply, line)
+
+    def check_length(self, length: int) -> None:
+        """
+        Make sure that the line which is due next may have ``length`` octets, or so many at its beginning.
+
+        :raises NotWordEchoError: if what is asked cannot have a reply as long as that.
+        """
+        asked = self._due[0][0] if self._due else 0
+        most = ROOM + MOST_FOR_AN_OCTET * asked
+        if length > most:
+            raise NotWordEchoError(f"it sent more than {most} bytes in reply to {asked}")
 
     @property
     def is_open(self) -> bool:
