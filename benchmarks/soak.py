@@ -1,14 +1,17 @@
 """
 The service under a mix of good, bad, slow and rude clients, with every reply that is due checked.
 
-``python -m benchmarks.soak [--seconds 120]`` starts a ``twistd -n wordecho`` of its own on a free loopback port, with
-limits so small that the rude clients reach them. The clients come in four rounds; after each they all go, and the
-memory and the descriptors of the server, now idle, are read from ``/proc``. At the end the server is stopped while
-replies are due.
+``python -m benchmarks.soak [--seconds 120] [--workers 1]`` starts a ``twistd -n wordecho`` of its own on free loopback
+ports, with limits so small that the rude clients reach them; ``WORDECHO_NATIVE=0`` before it has that answer by its
+Python engine. The clients come in four rounds, over TCP and, where there is one process, TLS; after each they all go,
+the server has to take as many connections as ever, and its memory and descriptors, now that it is idle, are read from
+``/proc``. At the end the server is stopped while replies are due.
 
 The exit status is 1 where a reply was wrong or missing, where memory or descriptors grew after the first round, where
 the log has a traceback, or where the stop lost a reply. The load does not use the server's own code, but for
 ``wordecho.wire.python_engine.answer``: the replies themselves have tests of their own.
+
+Nothing here goes by how fast a machine is, as long as no client is held up for :data:`QUIET_PERIOD`.
 """
 
 from __future__ import annotations
@@ -20,31 +23,38 @@ import random
 import re
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
+from benchmarks.growth import resident
+from benchmarks.servers import TWISTD
 from tests.furniture.contract import Contract
+from tests.furniture.kinds import make_certificate
 from wordecho import wire
 
 MAX_LENGTH = 2000
 MAX_CONNECTIONS = 100
-IDLE_TIMEOUT = 8  # more than this process should ever hold up one of its clients
-QUIET_PERIOD = 0.5
+IDLE_TIMEOUT = 12
+QUIET_PERIOD = 2  # more than this process should ever hold up one of its clients
 DRAIN_TIMEOUT = 10
 
 CLIENTS = 40  # at once, and one crowd now and then
 ROUNDS = 4
-PATIENCE = 30  # seconds after which a reply is missing
+PATIENCE = 60  # seconds in which nothing more comes or can be sent, after which a reply is missing
 
-MEMORY_GROWTH = 2048  # kB that an idle server may have more than after the first round: what malloc keeps varies
+MEMORY_GROWTH = (
+    2048  # kB that each process of an idle server may have more than after the first round: what malloc keeps varies
+)
 
 TEXTS = [
     "",
@@ -63,14 +73,22 @@ TEXTS = [
 
 
 class Server:
-    """A ``twistd -n wordecho`` as a child process."""
+    """
+    A ``twistd -n wordecho`` as a child process.
 
-    def __init__(self, log: Path) -> None:
-        self.log = log
-        twistd = Path(sys.executable).with_name("twistd")
+    :param folder: where its log is, and its certificate
+    :param workers: how many processes it has serve
+    :ivar port: for TCP
+    :ivar tls_port: for TLS, None where several processes serve, which can share nothing but one port
+    """
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.workers = workers
+        self.log = folder / "log"
         limits = {
             "port": 0,
             "interface": "127.0.0.1",
+            "workers": workers,
             "max-length": MAX_LENGTH,
             "max-connections": MAX_CONNECTIONS,
             "idle-timeout": IDLE_TIMEOUT,
@@ -78,37 +96,47 @@ class Server:
             "drain-timeout": DRAIN_TIMEOUT,
         }
         options = [f"--{name}={value}" for name, value in limits.items()]
-        with log.open("w") as output:
+        if workers == 1:
+            make_certificate(folder)
+            options += [f"--{file}={folder}/{file}.pem" for file in ("cert", "key")]
+            options.append("--listen=tls:tcp:0:interface=127.0.0.1")
+        with self.log.open("w") as output:
             self.process = subprocess.Popen(
-                [twistd, "-n", "--pidfile=", "wordecho", *options], stdout=output, stderr=subprocess.STDOUT
+                [TWISTD, "-n", "--pidfile=", "wordecho", *options], stdout=output, stderr=subprocess.STDOUT
             )
-        self.port = self._await_port()
+        self.port, self.tls_port = self._await_ports()
 
-    def _await_port(self) -> int:
+    def _await_ports(self) -> tuple[int, int | None]:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self.process.poll() is None:
-            if match := re.search(r"Listening on 127\.0\.0\.1:(\d+)", self.log.read_text()):
-                return int(match[1])
+            match re.findall(r"Listening on 127\.0\.0\.1:(\d+)", self.log.read_text()):
+                case [port, tls_port]:
+                    return int(port), int(tls_port)
+                case [port] if self.workers > 1 and len(self._processes()) == 1 + self.workers:
+                    return int(port), None
             time.sleep(0.05)
         self.process.kill()
         raise SystemExit(f"The server does not start: {self.log.read_text()}")
 
+    def _processes(self) -> list[int]:
+        pid = self.process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
     def memory(self) -> int:
-        """Return the resident memory, in kB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0])
+        """Return the resident memory of its processes, in kB."""
+        return sum(map(resident, self._processes())) // 1024
 
     def descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return sum(len(os.listdir(f"/proc/{process}/fd")) for process in self._processes())
 
     def tracebacks(self) -> int:
         return sum("Traceback" in line for line in self.log.read_text().splitlines())
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
+def running_server(workers: int) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(Path(folder, "log"))
+        server = Server(Path(folder), workers)
         try:
             yield server
         finally:
@@ -131,6 +159,21 @@ IDLE = wire.encode(wire.idle_timeout(IDLE_TIMEOUT)) + b"\n"
 FULL = wire.encode(wire.too_many_connections(MAX_CONNECTIONS)) + b"\n"
 
 
+Result = TypeVar("Result")
+
+
+async def in_time(step: Awaitable[Result]) -> Result:
+    """
+    Return what one ``step`` of a client does.
+
+    :raises TimeoutError: if that takes too long.
+    """
+    try:
+        return await asyncio.wait_for(step, PATIENCE)
+    except asyncio.TimeoutError:  # before Python 3.11 it is another one
+        raise TimeoutError from None
+
+
 class RefusedError(Exception):
     """The server had as many connections as it may have."""
 
@@ -139,20 +182,23 @@ class Load:
     """
     The clients, and what they found.
 
-    :param port: the server's, on loopback
+    :param server: whose clients they are
     :param chance: what the clients do, the same for the same seed
     :ivar checked: replies that were right
     :ivar problems: replies that were wrong or missing
     :ivar clients: how many clients of each kind are done
     """
 
-    def __init__(self, port: int, chance: random.Random) -> None:
+    def __init__(self, server: Server, chance: random.Random) -> None:
         self.checked = 0
         self.problems: list[str] = []
         self.clients: Counter[str] = Counter()
-        self._port = port
+        self._port = server.port
+        self._tls_port = server.tls_port
+        self._most = MAX_CONNECTIONS * server.workers
         self._chance = chance
-        self._crowded_until = 0.0
+        self._tls = ssl.create_default_context()
+        self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE  # tests have that
 
     async def run(self, seconds: float) -> None:
         """Keep :data:`CLIENTS` clients busy for ``seconds``, and a crowd of more than the server takes at times."""
@@ -166,18 +212,18 @@ class Load:
             *[self.byte_by_byte, self.slow_reader, self.quiet],
             *[self.resetting, self.silent, self.never_reading, self.early_half_close],
         ]
+        if self._tls_port is not None:
+            kinds += [self.asking_by_tls, self.pipelining_by_tls] * 2 + [self.no_tls, self.unfinished_tls]
         while time.monotonic() < deadline:
             await self._run_client(self._chance.choice(kinds))
 
     async def _run_client(self, kind: Callable[[], Awaitable[None]]) -> None:
         name = kind.__name__.strip("_")
         try:
-            await asyncio.wait_for(kind(), PATIENCE)
+            await kind()
             self.clients[name] += 1
         except RefusedError:
-            # Due while there is a crowd, and only then.
-            if time.monotonic() > self._crowded_until:
-                self.problems.append(f"{name}: refused, though there is room")
+            # Also where there is room again, for as long as the server has not seen who is gone; see check_room().
             self.clients["refused"] += 1
             await asyncio.sleep(0.2)
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
@@ -319,6 +365,56 @@ class Load:
             await connection.send(stream, end=True)
             self._check("early_half_close", await connection.receive_to_end(), replies_to(stream))
 
+    # Clients over TLS
+
+    async def asking_by_tls(self) -> None:
+        async with self._tls_connection() as (reader, writer):
+            for _ in range(self._chance.randrange(1, 30)):
+                line = self._lines(1)
+                writer.write(line)
+                self._check("asking_by_tls", await in_time(reader.readline()), replies_to(line))
+
+    async def pipelining_by_tls(self) -> None:
+        """Send many lines, and read until the last of them is answered: TLS has no half-close."""
+        stream = self._lines(self._chance.randrange(1, 400))
+        replies = replies_to(stream)
+        async with self._tls_connection() as (reader, writer):
+            writer.writelines(self._cut(stream))
+            received = b""
+            while received.count(b"\n") < len(replies) and (data := await in_time(reader.read(65536))):
+                received += data
+            self._check("pipelining_by_tls", received, replies)
+
+    @asynccontextmanager
+    async def _tls_connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await in_time(asyncio.open_connection("127.0.0.1", self._tls_port, ssl=self._tls))
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+
+    async def no_tls(self) -> None:
+        """Send what is no TLS, and be closed."""
+        async with Connection(self._tls_port or 0) as connection:
+            with suppress(ConnectionError):
+                await connection.send(b"Hello, world\n" * 10)
+                await connection.receive_to_end()
+
+    async def unfinished_tls(self) -> None:
+        """Begin a handshake and leave, or leave it at that."""
+        async with Connection(self._tls_port or 0) as connection:
+            await connection.send(b"\x16\x03\x01\x02\x00\x01")
+            await asyncio.sleep(self._chance.choice([0, 0.1, 2]))
+
+    # Crowds
+
+    async def check_room(self) -> None:
+        """Note whether the server, which has nobody now, takes as many as it may."""
+        members = [Connection(self._port) for _ in range(MAX_CONNECTIONS)]
+        refused = await self._count_refused(members)
+        if refused:
+            self.problems.append(f"room: {refused} of {len(members)} were refused, though nobody else was there")
+
     async def _crowd_at_times(self, deadline: float) -> None:
         while time.monotonic() < deadline - 3:
             await asyncio.sleep(2)
@@ -326,19 +422,20 @@ class Load:
 
     async def _crowd(self) -> None:
         """Be more than the server takes: those who come last are told so, those who came first are answered."""
-        self._crowded_until = time.monotonic() + PATIENCE
-        members = [Connection(self._port) for _ in range(MAX_CONNECTIONS + 20)]
+        members = [Connection(self._port) for _ in range(self._most + 20)]
+        refused = await self._count_refused(members)
+        self.checked += refused
+        if refused < 20:
+            self.problems.append(f"crowd: {refused} of {len(members)} were refused")
+
+    async def _count_refused(self, members: list[Connection]) -> int:
         try:
             for member in members:
                 await member.open()
-            refused = sum(await asyncio.gather(*map(self._is_refused, members)))
-            self.checked += refused
-            if refused < 20:
-                self.problems.append(f"crowd: {refused} of {len(members)} were refused")
+            return sum(await asyncio.gather(*map(self._is_refused, members)))
         finally:
             for member in members:
                 member.close()
-            self._crowded_until = time.monotonic() + 1  # the server may see that they went a little later
 
     async def _is_refused(self, member: Connection) -> bool:
         try:
@@ -363,10 +460,9 @@ class Connection:
         if receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._received = bytearray()
-        self._is_answered = False
 
     async def open(self) -> None:
-        await asyncio.get_running_loop().sock_connect(self._socket, ("127.0.0.1", self._port))
+        await in_time(asyncio.get_running_loop().sock_connect(self._socket, ("127.0.0.1", self._port)))
 
     async def __aenter__(self) -> Connection:
         try:
@@ -380,32 +476,14 @@ class Connection:
         self.close()
 
     async def send(self, *pieces: bytes, end: bool = False) -> None:
-        with self._may_be_refused():
-            for piece in pieces:
-                await asyncio.get_running_loop().sock_sendall(self._socket, piece)
-                await asyncio.sleep(0)
-            if end:
-                self._socket.shutdown(socket.SHUT_WR)
+        for piece in pieces:
+            await in_time(asyncio.get_running_loop().sock_sendall(self._socket, piece))
+            await asyncio.sleep(0)
+        if end:
+            self._socket.shutdown(socket.SHUT_WR)
 
     async def receive_some(self, size: int = 65536) -> bytes:
-        with self._may_be_refused():
-            data = await asyncio.get_running_loop().sock_recv(self._socket, size)
-        self._is_answered = self._is_answered or not FULL.startswith(data)
-        return data
-
-    @contextmanager
-    def _may_be_refused(self) -> Iterator[None]:
-        """
-        Take it for a refusal where the connection ends before a reply.
-
-        One of many that the server refuses at once is closed, and so reset if it sends before it has read why.
-        """
-        try:
-            yield
-        except OSError:
-            if self._is_answered:
-                raise
-            raise RefusedError from None
+        return await in_time(asyncio.get_running_loop().sock_recv(self._socket, size))
 
     async def receive_to_end(self, *, size: int = 65536, pause: float = 0) -> bytes:
         while data := await self.receive_some(size):
@@ -440,8 +518,8 @@ async def check_stop(server: Server) -> list[str]:
         await connection.receive_line()  # the server has accepted it
         await connection.send(stream)
     server.process.terminate()
-    received = await asyncio.wait_for(
-        asyncio.gather(*(connection.receive_to_end() for connection in connections), return_exceptions=True), PATIENCE
+    received = await asyncio.gather(
+        *(connection.receive_to_end() for connection in connections), return_exceptions=True
     )
     replies = sum(part == b"".join(replies_to(stream)) for part in received) * 500
     if replies != 500 * len(connections):
@@ -467,11 +545,13 @@ async def settle(server: Server, descriptors: int) -> None:
 
 async def soak(server: Server, seconds: float, seed: int) -> bool:
     """Return whether all is well."""
-    load = Load(server.port, random.Random(seed))
+    load = Load(server, random.Random(seed))
     descriptors_at_start = server.descriptors()
     figures = []
     for number in range(1, ROUNDS + 1):
         await load.run(seconds / ROUNDS)
+        await settle(server, descriptors_at_start)
+        await load.check_room()
         await settle(server, descriptors_at_start)
         figures.append((server.memory(), server.descriptors()))
         print(
@@ -490,15 +570,22 @@ async def soak(server: Server, seconds: float, seed: int) -> bool:
     print(f"growth after the first quarter: memory {memory_growth} kB, descriptors {descriptor_growth}")
     print(f"lines with a traceback in the log: {tracebacks}")
     print("stop:", "; ".join(stop_problems) or "all that was due was answered")
-    return not (load.problems or memory_growth > MEMORY_GROWTH or descriptor_growth > 0 or tracebacks or stop_problems)
+    return not (
+        load.problems
+        or memory_growth > MEMORY_GROWTH * server.workers
+        or descriptor_growth > 0
+        or tracebacks
+        or stop_problems
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Soak a wordecho server on loopback.")
     parser.add_argument("--seconds", type=float, default=120, help="how long the clients come [default: %(default)s]")
+    parser.add_argument("--workers", type=int, default=1, help="processes that serve [default: %(default)s]")
     parser.add_argument("--seed", type=int, default=1, help="of what they do [default: %(default)s]")
     arguments = parser.parse_args()
-    with running_server() as server:
+    with running_server(arguments.workers) as server:
         is_well = asyncio.run(soak(server, arguments.seconds, arguments.seed))
     sys.exit(0 if is_well else 1)
 
