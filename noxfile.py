@@ -98,6 +98,12 @@ def kernel(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def hostile(session: nox.Session) -> None:
+    """Half a minute of the worst attacks: nobody polite loses a reply, and each stop ends in time."""
+    here(session, "benchmarks.hostile", "--quick")
+
+
+@nox.session(venv_backend="none")
 def colliding(session: nox.Session) -> None:
     """With all words colliding in the kernel they are sorted, and the answers are the same."""
     clone = a_clone(session)

@@ -27,9 +27,9 @@ def table(rows: Iterable[list[str]]) -> str:
     return "\n".join([rule, lines[0], rule, *lines[1:], rule])
 
 
-def replace_part(name: str, text: str) -> None:
-    """Put ``text`` between the two comments that mark the part ``name`` of ``docs/performance.rst``."""
-    page = DOCS / "performance.rst"
+def replace_part(name: str, text: str, page_name: str = "performance.rst") -> None:
+    """Put ``text`` between the two comments that mark the part ``name`` of a page in ``docs/``."""
+    page = DOCS / page_name
     begin, end = f".. begin {name}\n", f"\n.. end {name}\n"
     pattern = re.escape(begin) + ".*?" + re.escape(end)
     page.write_text(re.sub(pattern, lambda _: f"{begin}\n{text}\n{end}", page.read_text(), flags=re.DOTALL))
