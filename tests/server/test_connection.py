@@ -12,7 +12,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.contract import EMPTY, ONE, TWO, TWO_UNTERMINATED
 from tests.furniture.engines import replace_by_each_engine
-from tests.furniture.framing import held
 from tests.furniture.kinds import Connection, add_each_kind
 from wordecho.server import WordEchoFactory
 from wordecho.wire.engine import ENGINE, Engine
@@ -299,9 +298,9 @@ class IdleTimeoutTests(ServerTestCase):
         connection.send(b"one\n" + b"x" * 50_000)
         self.clock.advance(60)
         self.assertEqual(len(connection.replies()), 3)
-        self.assertEqual(held(connection.protocol._framing), 0)
+        self.assertEqual(connection.protocol._framing.held, 0)
         connection.send(b"x" * 50_000, b"\n")
-        self.assertEqual((held(connection.protocol._framing), connection.received()), (0, b""))
+        self.assertEqual((connection.protocol._framing.held, connection.received()), (0, b""))
 
     def test_0_is_for_never(self) -> None:
         connection = self.connect(idle_timeout=0)

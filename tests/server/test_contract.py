@@ -23,7 +23,6 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.contract import Contract
-from tests.furniture.framing import held
 from tests.furniture.transports import Transport
 from wordecho import wire
 from wordecho.server import WordEchoFactory
@@ -237,9 +236,9 @@ class Peer:
         is_paused = self.transport.has_paused_its_producer
         assert self.contract.owed.startswith(sent), f"not what is owed: {sent[:200]!r}"
         assert is_paused or len(sent) == len(self.contract.owed), "some reply is missing"
-        size = held(self.protocol._framing) + len(sent)
+        size = self.protocol._framing.held + len(sent)
         assert size <= HELD_AT_MOST, f"{size} octets are held"
-        assert not (self.contract.is_over and held(self.protocol._framing)), "what nobody answers is held"
+        assert not (self.contract.is_over and self.protocol._framing.held), "what nobody answers is held"
         has_finished = self._has_ended and not is_paused
         assert self.transport.is_ending == (self.contract.is_over or has_finished)
         is_dropped = self.contract.is_over and not self.transport.has_half_close

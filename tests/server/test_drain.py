@@ -18,7 +18,6 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.furniture.contract import ONE, TWO, TWO_UNTERMINATED
-from tests.furniture.framing import held
 from tests.furniture.kinds import PROXY1, TLS, Connection
 from tests.furniture.processes import reactor, twistd
 from tests.furniture.sockets import connect, send_until_nothing_is_taken
@@ -123,9 +122,9 @@ class DrainTests(SynchronousTestCase):
         self.drain()
         self.clock.advance(0.25)
         self.assert_has_left(connection)
-        self.assertEqual(held(connection.protocol._framing), 0)
+        self.assertEqual(connection.protocol._framing.held, 0)
         connection.send(b"x" * 50_000)
-        self.assertEqual(held(connection.protocol._framing), 0)
+        self.assertEqual(connection.protocol._framing.held, 0)
 
     def test_what_a_paused_connection_holds_is_answered_when_its_peer_has_caught_up(self) -> None:
         connection = self.connect()

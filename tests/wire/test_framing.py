@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.furniture.framing import held
 from wordecho.wire.framing import TOO_LONG, Framing, split_ending, split_lines
 
 thoroughly = settings(deadline=None, derandomize=True, max_examples=400)
@@ -173,9 +172,9 @@ class HoldTests(SynchronousTestCase):
         framing = Framing(max_length=4)
         framing.hold(b"one\nt")
         framing.hold(b"wo\n")
-        self.assertEqual(held(framing), 8)
+        self.assertEqual(framing.held, 8)
         self.assertEqual([framing.next_lines() for _ in range(3)], [b"one\n", b"two\n", None])
-        self.assertEqual(held(framing), 0)
+        self.assertEqual(framing.held, 0)
 
     def test_what_comes_later_does_not_overtake_it(self) -> None:
         framing = Framing(max_length=4)
@@ -201,7 +200,7 @@ class BoundsTests(SynchronousTestCase):
             came = []
             for _ in range(20_000 // len(read) + 2):
                 came += received(framing, read)
-                self.assertLessEqual(held(framing), 10_001)
+                self.assertLessEqual(framing.held, 10_001)
             self.assertEqual(came, [TOO_LONG])
 
     def test_a_read_of_many_lines_is_cut_into_slices_of_4_kB(self) -> None:

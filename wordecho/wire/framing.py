@@ -107,6 +107,11 @@ class Framing:
         """The ending of the last line, a line feed where there was none."""
         return split_ending(self.tail)[1] or b"\n"
 
+    @property
+    def held(self) -> int:
+        """How many octets are held."""
+        return len(self._partial or b"") + sum(map(len, self.waiting or ()))
+
     def _cut(self, waiting: deque[bytes]) -> Iterator[bytes]:
         while waiting:
             data = waiting.popleft()
