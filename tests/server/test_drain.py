@@ -165,6 +165,22 @@ class DrainTests(SynchronousTestCase):
         self.assertTrue(connection.transport.disconnecting)
         self.assertFalse(connection.transport.disconnected)
 
+    def test_a_peer_that_has_received_everything_has_a_grace_period_to_close_first(self) -> None:
+        for messages in (1, 32):  # one that is quiet soon, and one that goes on for half of the time
+            connection = self.connect()
+            self.drain(timeout=8)
+            for _ in range(messages):
+                connection.send(b"one\n")
+                self.clock.advance(0.125)
+            self.clock.pump([0.0625] * 2 if messages == 1 else [])
+            self.assert_has_left(connection)
+            connection.protocol.writeConnectionLost()
+            self.clock.pump([0.0625] * 3)
+            self.assertFalse(connection.transport.disconnecting)
+            self.clock.advance(0.0625)
+            self.assertTrue(connection.transport.disconnecting)
+            connection.lose()
+
     def test_nothing_of_a_connection_is_left_when_it_is_closed(self) -> None:
         connection = self.connect()
         # A transport that has half-closed already is lost at once.
