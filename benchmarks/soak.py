@@ -110,9 +110,9 @@ class Server:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and self.process.poll() is None:
             match re.findall(r"Listening on 127\.0\.0\.1:(\d+)", self.log.read_text()):
-                case [port, tls_port]:
+                case [port, tls_port] if self.workers == 1:
                     return int(port), int(tls_port)
-                case [port] if self.workers > 1 and len(self._processes()) == 1 + self.workers:
+                case [port, *others] if self.workers == 1 + len(others) > 1:  # each of them says so
                     return int(port), None
             time.sleep(0.05)
         self.process.kill()
