@@ -124,7 +124,17 @@ class ConnectionTests(SynchronousTestCase):
         self.clock.turn()
         self.assertEqual(self.replies(), 40)
         self.connection.protocol.resumeProducing()
+        self.clock.turn()
         self.assertEqual(self.replies(), 10)
+
+    def test_who_has_read_and_took_long_before_waits_for_its_turn_again(self) -> None:
+        self.connection.send(self.LINE * 100)
+        self.connection.protocol.pauseProducing()
+        self.clock.turn()
+        self.connection.protocol.resumeProducing()
+        self.assertEqual(self.replies(), 40)
+        self.clock.turn()
+        self.assertEqual(self.replies(), 40)
 
     def test_who_has_read_does_not_jump_the_queue(self) -> None:
         self.connection.send(self.LINE * 50)

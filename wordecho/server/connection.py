@@ -89,6 +89,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
     transport: Any
 
     _has_peer_ended = False
+    _is_slow = False  # its messages took longer than a turn when they were last answered
     _acknowledged: int | None = None  # octets that the peer had acknowledged when it was last looked at
     _quiet_call: IDelayedCall | None = None
 
@@ -238,13 +239,17 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
 
     def resumeProducing(self) -> None:
         self.held &= ~BEHIND
-        self._go_on()
+        if self._is_slow and not self.held:
+            self._wait_for_turn()  # many such peers may have caught up at once
+        else:
+            self._go_on()
 
     def stopProducing(self) -> None:
         self.held |= BEHIND
         self.transport.stopProducing()
 
     def _wait_for_turn(self) -> None:
+        self._is_slow = True
         self.held |= AWAITS_TURN
         self._stop_waiting_for_quiet()
         self.transport.pauseProducing()
@@ -259,6 +264,7 @@ class WordEchoProtocol(LineReceiver, LazyTimeoutMixin):
         self.dataReceived(b"")  # there may be lines that wait
         if self.held:
             return
+        self._is_slow = False
         if self._has_peer_ended:
             self._finish()
         else:
