@@ -29,9 +29,9 @@ def no_process_is_left() -> Iterator[None]:
     assert not left, "processes were left running"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server() -> Iterator[tuple[Twistd, int]]:
-    """One twistd for all tests that leave it as they found it, and its port of 127.0.0.1."""
+    """One twistd for the tests of a module that leave it as they found it, and its port of 127.0.0.1."""
     running = twistd()
     child, port = pytest_twisted.blockon(Deferred.fromCoroutine(running.__aenter__()))
     yield child, port
