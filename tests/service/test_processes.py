@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from tests.furniture.processes import (
@@ -19,6 +20,7 @@ from tests.furniture.processes import (
     Twistd,
     client_command,
     process_output,
+    reactor,
     spawn_twistd,
     twistd,
 )
@@ -136,6 +138,10 @@ async def test_a_port_that_is_taken_is_one_sentence_and_exit_status_1(tmp_path: 
         _, err, status = await process_output(TWISTD, *daemon)
         assert status == 1
         assert "Couldn't listen on" in err
+        for _ in range(10 * PATIENCE):  # the daemon, which is no child of ours, ends after it has told its parent
+            if not pidfile.exists():
+                break
+            await deferLater(reactor, 0.1)
         assert not pidfile.exists()
 
 
